@@ -1,0 +1,8 @@
+//go:build dragonfly || freebsd || linux || netbsd
+
+package sock
+
+import "golang.org/x/sys/unix"
+
+// keepAliveIdle is the option for the time before the first probe.
+const keepAliveIdle = unix.TCP_KEEPIDLE

@@ -1,0 +1,4 @@
+package sock
+
+// dualStack: one socket takes IPv4 and IPv6.
+const dualStack = true

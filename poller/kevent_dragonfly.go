@@ -1,0 +1,16 @@
+package poller
+
+import "golang.org/x/sys/unix"
+
+// DragonFly can do all.
+const (
+	hasUserEvents    = true
+	filterNumberUser = unix.EVFILT_USER
+	noteTrigger      = unix.NOTE_TRIGGER
+
+	hasUrgentFilter    = true
+	filterNumberUrgent = unix.EVFILT_EXCEPT
+	noteUrgent         = unix.NOTE_OOB
+
+	flagReceipt = unix.EV_RECEIPT
+)

@@ -1,0 +1,6 @@
+//go:build race
+
+package pollertest
+
+// raceEnabled says that the race detector is on, for which sizes shrink.
+const raceEnabled = true
