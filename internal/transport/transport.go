@@ -1,0 +1,130 @@
+// Package transport is what lies between a Session, which the user holds, and
+// the engine's conn, which holds the descriptor. The types are internal, so
+// that neither side of the door becomes public API: nobody outside this module
+// can make a Link or name a Key.
+package transport
+
+import (
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/weirnet/weir/buffer"
+	"github.com/weirnet/weir/internal/sock"
+)
+
+// Key opens the engine's side of a Session; see session.Drive.
+type Key struct{ _ byte }
+
+// Link is the descriptor's side of a Session. Any goroutine may call it, but
+// only while it holds a count: the descriptor stays open until the last count
+// is released, whoever releases it.
+type Link interface {
+	// Acquire adds a count. The caller holds the session's lock and has seen
+	// that the session still has its link, so it cannot fail.
+	Acquire()
+
+	// Release drops a count; the last one closes the descriptor.
+	Release()
+
+	// Attend asks the loop to look at the session's Status soon.
+	Attend()
+
+	// Post runs task on the loop. It reports false if the mailbox is full or the
+	// loop has ended; the task then never runs.
+	Post(task func()) bool
+
+	// Send and Sendv write without blocking; see sock.System.
+	Send(p []byte) (n int, errno syscall.Errno)
+	Sendv(views [][]byte) (n int, errno syscall.Errno)
+
+	// ShutdownWrite sends FIN.
+	ShutdownWrite() syscall.Errno
+
+	// Descriptor is the number behind the link. Once it has been handed out, a
+	// duplicate may exist, which the loop takes into account at close.
+	Descriptor() int
+
+	// SetOption and Option set and read a socket option.
+	SetOption(o sock.Option, value int) error
+	Option(o sock.Option) (int, error)
+
+	// LocalAddr is the address of our end.
+	LocalAddr() net.Addr
+
+	// Shared is what all sessions of the engine have in common.
+	Shared() *Shared
+}
+
+// Status is what a loop must know of a Session, as a set of bits. It is a
+// level, not an event: a loop that reads it twice does the right thing twice.
+type Status uint8
+
+// The bits of a Status.
+const (
+	Paused   Status = 1 << iota // do not read: the user asked, or output is above high water
+	Blocked                     // output is queued and the kernel takes no more: tell when Writable
+	Pending                     // output is queued and nobody writes it: call Writable
+	Draining                    // no more messages are wanted; close when Drained
+	Drained                     // all output is in the kernel, FIN included
+	Aborted                     // close now, and drop what is queued
+	Failed                      // a write failed: read what is left, then close
+)
+
+// Shared is what the sessions of one engine have in common. The engine fills it
+// before the first session; afterwards only the atomic fields change.
+type Shared struct {
+	Pool *buffer.Pool
+
+	// Water marks and limits of a session's output, in bytes.
+	LowWater  int
+	HighWater int
+	Cap       int
+
+	// QueuedCap bounds the output queued in all sessions together; Queued is
+	// how much that is now.
+	QueuedCap int64
+	Queued    atomic.Int64
+
+	// HalfOpen leaves a session open for writing when its peer sends FIN.
+	HalfOpen bool
+
+	// Crash lets a handler's panic end the process.
+	Crash bool
+
+	// Panicked is told of a recovered panic, on the goroutine that panicked.
+	Panicked func(id uint64, value any, stack []byte)
+
+	views  sync.Pool // of *[][]byte, for Sendv
+	chains sync.Pool // of *buffer.Chain, all empty
+}
+
+// Views lends an empty slice with room for sock.MaxViews views. It escapes into
+// an interface call, so a local array would be an allocation per write.
+func (s *Shared) Views() *[][]byte {
+	if v, ok := s.views.Get().(*[][]byte); ok {
+		return v
+	}
+	v := make([][]byte, 0, sock.MaxViews)
+	return &v
+}
+
+// ReturnViews takes back what Views lent, and forgets the slices in it.
+func (s *Shared) ReturnViews(v *[][]byte) {
+	clear(*v)
+	*v = (*v)[:0]
+	s.views.Put(v)
+}
+
+// Chain lends an empty chain. Only sessions with queued output hold one, so an
+// idle session pays nothing for its queue.
+func (s *Shared) Chain() *buffer.Chain {
+	if c, ok := s.chains.Get().(*buffer.Chain); ok {
+		return c
+	}
+	return buffer.NewChain(s.Pool)
+}
+
+// ReturnChain takes back what Chain lent. It must be empty.
+func (s *Shared) ReturnChain(c *buffer.Chain) { s.chains.Put(c) }

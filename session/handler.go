@@ -1,0 +1,97 @@
+package session
+
+import (
+	"github.com/weirnet/weir/buffer"
+)
+
+// Handler is told of a session's messages. Calls for one session never overlap
+// and come in order; one Handler may serve many sessions at once, on different
+// goroutines. A Handler must not block: it holds up its session, and in inline
+// mode every session of its loop.
+//
+// A Handler may have more parts, which are looked for once, when it is set:
+// Opener, Closer and PeerCloser.
+type Handler interface {
+	// OnMessage is called with each message. The frame is valid until it
+	// returns; see Frame for how to keep it.
+	OnMessage(s *Session, f Frame)
+}
+
+// Opener is told of a session before its first message.
+type Opener interface {
+	// OnOpen is called once, with the remote address set.
+	OnOpen(s *Session)
+}
+
+// Closer is told of a session's end, exactly once if it was opened.
+type Closer interface {
+	// OnClose is called when the descriptor is gone and nothing more will be
+	// called. The reason is a *CloseError.
+	OnClose(s *Session, reason error)
+}
+
+// PeerCloser is told that the peer sends no more. It is called only where the
+// engine leaves half-open sessions alone; without it, or without that option,
+// the session drains and closes.
+type PeerCloser interface {
+	// OnPeerClose is called once, after the last message.
+	OnPeerClose(s *Session)
+}
+
+// HandlerFunc is a Handler made of one function.
+type HandlerFunc func(s *Session, f Frame)
+
+// OnMessage calls h.
+func (h HandlerFunc) OnMessage(s *Session, f Frame) { h(s, f) }
+
+// Behaviour is a Handler with its parts looked up. Sessions that start with the
+// same Handler share one.
+type Behaviour struct {
+	message   Handler
+	open      Opener
+	close     Closer
+	peerClose PeerCloser
+}
+
+// NewBehaviour looks up the parts of h, which must not be nil.
+func NewBehaviour(h Handler) *Behaviour {
+	b := &Behaviour{message: h}
+	b.open, _ = h.(Opener)
+	b.close, _ = h.(Closer)
+	b.peerClose, _ = h.(PeerCloser)
+	return b
+}
+
+// Frame is a message as it came in: a view of memory that the engine will use
+// again. It is valid until OnMessage returns; Retain keeps it longer.
+type Frame struct {
+	bytes   []byte
+	segment *buffer.Segment
+	pool    *buffer.Pool
+}
+
+// Bytes returns the message. The slice must not be kept after OnMessage returns,
+// and not be changed once it was given to Send. Its capacity is its length.
+func (f Frame) Bytes() []byte { return f.bytes }
+
+// Len returns how many bytes the message has.
+func (f Frame) Len() int { return len(f.bytes) }
+
+// Retain returns a frame with the same bytes that stays valid until its
+// Release. A message that is small beside the memory it lies in is copied, so
+// that keeping it does not hold on to more than four times its size, or 256
+// bytes.
+func (f Frame) Retain() Frame {
+	if len(f.bytes)*4 >= f.segment.Cap() {
+		f.segment.Retain()
+		return f
+	}
+	kept := f.pool.Get(len(f.bytes))
+	bytes := kept.Bytes()[:len(f.bytes):len(f.bytes)]
+	copy(bytes, f.bytes)
+	return Frame{bytes: bytes, segment: kept, pool: f.pool}
+}
+
+// Release gives up a frame that Retain returned. Its bytes must not be used
+// afterwards. Any goroutine may call it, once.
+func (f Frame) Release() { f.segment.Release() }

@@ -1,0 +1,286 @@
+package session
+
+import (
+	"syscall"
+
+	"github.com/weirnet/weir/buffer"
+	"github.com/weirnet/weir/internal/sock"
+	"github.com/weirnet/weir/internal/transport"
+)
+
+// The way of a message out:
+//
+//  1. Send checks the session's state and limits, and appends to the queue.
+//  2. While handlers of the session run, it is corked: messages gather and go
+//     out together when they return, or at 64 KB.
+//  3. Otherwise whoever finds the write side free takes it and carries the whole
+//     queue to the kernel, also what others append meanwhile. Nobody waits.
+//  4. What the kernel does not take stays queued; the loop goes on when it says
+//     that there is room.
+
+const (
+	// corkBytes is how much gathers before a corked session writes. Larger
+	// writes gain little, and the peer could start reading.
+	corkBytes = 64 << 10
+
+	// carryBytes is how much one holder writes before it leaves the rest to the
+	// loop, so that a busy session holds up neither a sender nor the others.
+	carryBytes = 1 << 20
+)
+
+// Send queues p and writes it as soon as possible. The bytes are copied, unless
+// the kernel takes them at once or they lie in the message being handled; p may
+// be used again when Send returns, but a part of the message being handled must
+// not be changed any more.
+//
+// It returns ErrBufferFull, with nothing queued, when the queue is above high
+// water and p does not fit under the cap; ErrClosed after Close, CloseWrite,
+// Abort or the end; ErrNotConnected before OnOpen. Nil means that p is queued or
+// written: if it cannot be sent after all, OnClose says how many bytes were not.
+func (s *Session) Send(p []byte) error {
+	s.mu.Lock()
+	err := s.send(p)
+	s.unlock()
+	return err
+}
+
+// SendOwned is Send without a copy: p belongs to the session from now on, and
+// must not be changed until release is called, once, when the bytes have left or
+// the session has closed. Release may be nil, runs on any goroutine, and must
+// not call back into the session. When SendOwned returns an error, p still
+// belongs to the caller, and release is not called.
+func (s *Session) SendOwned(p []byte, release func()) error {
+	s.mu.Lock()
+	err := s.admit(len(p))
+	if err == nil {
+		s.messagesOut++
+		s.queue().AppendOwned(p, release)
+		s.push()
+	}
+	s.unlock()
+	return err
+}
+
+// SendAndClose sends p as the last message and closes the session like
+// CloseWith, in one step: nothing can come between. When p cannot be sent the
+// session is closed all the same, and the error of Send returned.
+func (s *Session) SendAndClose(p []byte, reason error) error {
+	s.mu.Lock()
+	err := s.admit(len(p))
+	if err == nil {
+		s.messagesOut++
+		s.append(p) // end writes it: before that, nobody else may send
+	}
+	_ = s.end(reasonOf(reason, ReasonLocalClose), reason, 0) // what it returns, admit has
+	s.unlock()
+	return err
+}
+
+// Flush writes now what handlers have sent so far, instead of when they return.
+// What the kernel does not take stays queued.
+func (s *Session) Flush() error {
+	s.mu.Lock()
+	defer s.unlock()
+	if s.link == nil {
+		return ErrClosed
+	}
+	if s.writeFree() {
+		s.carry()
+	}
+	return nil
+}
+
+// admit tells whether n more bytes may be queued. The caller holds the lock.
+func (s *Session) admit(n int) error {
+	switch {
+	case s.State() == Connecting:
+		return ErrNotConnected
+	case s.State() != Open || s.flags&(finWanted|aborted|failed) != 0:
+		return ErrClosed
+	}
+	shared, queued := s.link.Shared(), s.queued()
+	if queued >= shared.HighWater && queued+n > shared.Cap {
+		return ErrBufferFull
+	}
+	if int64(n)+shared.Queued.Load() > shared.QueuedCap {
+		return ErrBufferFull
+	}
+	return nil
+}
+
+// send queues p and writes if it may. The caller holds the lock.
+func (s *Session) send(p []byte) error {
+	if err := s.admit(len(p)); err != nil {
+		return err
+	}
+	s.messagesOut++
+	if len(p) > 0 && s.flags&corked == 0 && s.writeFree() {
+		s.lend(p)
+		return nil
+	}
+	s.append(p)
+	s.push()
+	return nil
+}
+
+// lend writes from p itself, and copies only what the kernel does not take.
+func (s *Session) lend(p []byte) {
+	lent := s.link.Shared().Pool.Adopt(p, nil)
+	s.queue().AppendView(lent, p)
+	s.carry()
+	if s.out != nil {
+		s.out.Unshare(lent)
+	}
+	lent.Release()
+}
+
+// append queues p: a view if it lies in the message being handled, else a copy.
+func (s *Session) append(p []byte) {
+	if s.view != nil && s.view.Contains(p) {
+		s.queue().AppendView(s.view, p)
+	} else {
+		s.queue().Append(p)
+	}
+}
+
+// queue returns the chain to append to.
+func (s *Session) queue() *buffer.Chain {
+	if s.out == nil {
+		s.out = s.link.Shared().Chain()
+	}
+	return s.out
+}
+
+func (s *Session) queued() int {
+	if s.out == nil {
+		return 0
+	}
+	return s.out.Len()
+}
+
+// writeFree tells whether the caller, who holds the lock, may write.
+func (s *Session) writeFree() bool {
+	return s.link != nil && s.flags&(writing|blocked|failed|aborted) == 0
+}
+
+// push writes what is queued, unless it is to gather or somebody else writes.
+func (s *Session) push() {
+	queued := s.queued()
+	switch {
+	case s.flags&corked != 0 && queued < corkBytes:
+	case queued > 0 && s.writeFree():
+		s.carry()
+	default:
+		s.settle()
+	}
+}
+
+// carry takes the write side and writes the queue until it is empty, the kernel
+// takes no more, or it is the loop's turn. The caller holds the lock, which is
+// released during each write, and has found the write side free.
+func (s *Session) carry() {
+	link := s.link
+	link.Acquire()
+	s.flags |= writing
+	for sent := 0; s.canWrite() && sent < carryBytes; {
+		n, errno := s.write(link)
+		sent += n
+		s.bytesOut += uint64(n)
+		s.out.Consume(n)
+		switch {
+		case errno == 0:
+		case errno != syscall.EAGAIN:
+			s.fail(errno)
+		case s.flags&writable == 0:
+			s.flags |= blocked
+		}
+	}
+	s.flags &^= writing
+	if s.State() == Closed {
+		s.discard(link.Shared())
+	} else {
+		s.settle()
+	}
+	link.Release()
+}
+
+// canWrite tells whether the holder of the write side has more to do.
+func (s *Session) canWrite() bool {
+	return s.link != nil && s.queued() > 0 && s.flags&(blocked|failed|aborted) == 0
+}
+
+// write gives the front of the queue to the kernel, with the lock released.
+// Others may append meanwhile; only the holder of the write side consumes.
+func (s *Session) write(link transport.Link) (n int, errno syscall.Errno) {
+	s.flags &^= writable
+	if only := s.out.First(sock.MaxBytes); len(only) == s.out.Len() {
+		s.mu.Unlock()
+		n, errno = link.Send(only)
+		s.mu.Lock()
+		return n, errno
+	}
+	shared := link.Shared()
+	views := shared.Views()
+	*views = s.out.Views(*views, sock.MaxBytes)
+	s.mu.Unlock()
+	n, errno = link.Sendv(*views)
+	s.mu.Lock()
+	shared.ReturnViews(views)
+	return n, errno
+}
+
+// settle brings everything that follows from the queue's length up to date. The
+// caller holds the lock, and the session has its link.
+func (s *Session) settle() {
+	shared, queued := s.link.Shared(), s.queued()
+	if queued != s.charged {
+		shared.Queued.Add(int64(queued - s.charged))
+		s.charged = queued
+	}
+	switch {
+	case queued >= shared.HighWater:
+		s.flags |= highWater
+	case queued <= shared.LowWater:
+		s.flags &^= highWater
+	}
+	if queued > 0 || s.flags&writing != 0 {
+		return
+	}
+	if s.out != nil {
+		shared.ReturnChain(s.out)
+		s.out = nil
+	}
+	if s.flags&(finWanted|finSent|corked|failed|aborted) == finWanted {
+		s.flags |= finSent
+		if errno := s.link.ShutdownWrite(); errno != 0 {
+			s.fail(errno)
+		}
+	}
+}
+
+// fail records that the kernel will take nothing more. What is queued stays
+// there, to be counted as unsent; the loop reads what is left and closes.
+func (s *Session) fail(errno syscall.Errno) {
+	s.flags |= failed
+	s.endBecause(kernelReason(errno), errno)
+}
+
+// discard drops the queue of a closed session.
+func (s *Session) discard(shared *transport.Shared) {
+	shared.Queued.Add(int64(-s.charged))
+	s.charged = 0
+	if s.out != nil {
+		s.out.Reset()
+		shared.ReturnChain(s.out)
+		s.out = nil
+	}
+}
+
+// kernelReason sorts an errno into peer's doing and everything else.
+func kernelReason(errno syscall.Errno) Reason {
+	switch errno {
+	case syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNABORTED, syscall.ENOTCONN:
+		return ReasonPeerReset
+	}
+	return ReasonIOError
+}

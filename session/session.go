@@ -1,0 +1,244 @@
+package session
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/weirnet/weir/buffer"
+	"github.com/weirnet/weir/internal/transport"
+)
+
+// Session is one end of an open connection. It is allocated once per connection
+// and never used again for another, so a stale Session is harmless: its methods
+// return ErrClosed. All methods may be called from any goroutine, handlers
+// included, and none waits for the network.
+type Session struct {
+	// Identity: set at creation.
+	id       uint64
+	opened   int64          // Unix time, nanoseconds
+	remote   netip.AddrPort // zero on unix sockets
+	incoming atomic.Pointer[Behaviour]
+
+	// Read without the lock, changed with it.
+	state atomic.Uint32 // a State
+
+	mu    sync.Mutex // guards all below; never held during a write
+	flags flags
+	told  transport.Status // what the loop knows, or was asked to look at
+
+	// Write side: belongs to whoever set the writing flag; see send.go.
+	link    transport.Link // nil once Closed
+	out     *buffer.Chain  // nil while nothing is queued
+	view    *buffer.Segment
+	charged int // what Shared.Queued counts for out
+
+	// Lifecycle.
+	ended *CloseError // why, from the first cause on
+
+	// The user's.
+	value any
+	ctx   *sessionContext
+
+	// Counters.
+	bytesIn     uint64
+	bytesOut    uint64
+	messagesIn  uint64
+	messagesOut uint64
+}
+
+// flags are a session's small states, guarded by its lock.
+type flags uint16
+
+const (
+	userPaused flags = 1 << iota // PauseRead
+	highWater                    // output went above the high mark, and not below the low one since
+	corked                       // handlers run: gather what they send
+	writing                      // somebody holds the write side
+	blocked                      // the kernel took no more; wait for Writable
+	writable                     // Writable came while the write side was held
+	finWanted                    // send FIN when the queue is empty
+	finSent
+	peerDone  // the peer sent FIN, and the session stays open for writing
+	aborted   // close with RST, drop what is queued
+	failed    // a write failed
+	wasOpened // OnOpen was called, so OnClose is due
+)
+
+type sessionContext struct {
+	context.Context
+	cancel context.CancelCauseFunc
+}
+
+// New makes the Session of a connection that is being set up. Only an engine
+// can call it: nobody else has a Link.
+func New(id uint64, link transport.Link, remote netip.AddrPort, opened time.Time, b *Behaviour) *Session {
+	s := &Session{id: id, link: link, remote: remote, opened: opened.UnixNano()}
+	s.incoming.Store(b)
+	return s
+}
+
+// ID returns the session's number. It is never given to another session of the
+// same engine; engine.Session finds a session by it.
+func (s *Session) ID() uint64 { return s.id }
+
+// State returns where the session is in its life. It may have moved on by the
+// time the caller looks at the answer.
+func (s *Session) State() State { return State(s.state.Load()) }
+
+// RemoteAddr returns the peer's address: a *net.TCPAddr or *net.UnixAddr.
+func (s *Session) RemoteAddr() net.Addr {
+	if !s.remote.IsValid() {
+		return &net.UnixAddr{Net: "unix"}
+	}
+	return net.TCPAddrFromAddrPort(s.remote)
+}
+
+// LocalAddr returns our end's address, or nil once the session is closed.
+func (s *Session) LocalAddr() net.Addr {
+	link, err := s.use()
+	if err != nil {
+		return nil
+	}
+	defer link.Release()
+	return link.LocalAddr()
+}
+
+// use returns the link with a count on it, which the caller must release.
+func (s *Session) use() (transport.Link, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.link == nil {
+		return nil, ErrClosed
+	}
+	s.link.Acquire()
+	return s.link, nil
+}
+
+// SetHandler changes who is told of what comes next. Inside OnMessage it acts
+// from the next byte on.
+func (s *Session) SetHandler(h Handler) { s.incoming.Store(NewBehaviour(h)) }
+
+// Value returns what SetValue stored last, or nil.
+func (s *Session) Value() any {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.value
+}
+
+// SetValue stores anything with the session, for its handlers to find.
+func (s *Session) SetValue(v any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.value = v
+}
+
+// Context returns a context that is cancelled when the session closes; its
+// cause is then the *CloseError that OnClose gets. It is made at the first call.
+func (s *Session) Context() context.Context {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx == nil {
+		ctx, cancel := context.WithCancelCause(context.Background())
+		s.ctx = &sessionContext{ctx, cancel}
+		if s.State() == Closed {
+			cancel(s.ended)
+		}
+	}
+	return s.ctx
+}
+
+// Stats are a session's counters at one moment.
+type Stats struct {
+	Opened      time.Time
+	BytesIn     uint64 // received and given to the handler
+	BytesOut    uint64 // taken by the kernel
+	MessagesIn  uint64
+	MessagesOut uint64 // accepted by Send
+	Queued      int    // bytes accepted and not yet taken by the kernel
+}
+
+// Stats returns the session's counters.
+func (s *Session) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return Stats{
+		Opened:      time.Unix(0, s.opened),
+		BytesIn:     s.bytesIn,
+		BytesOut:    s.bytesOut,
+		MessagesIn:  s.messagesIn,
+		MessagesOut: s.messagesOut,
+		Queued:      s.queued(),
+	}
+}
+
+// PauseRead stops reading. Bytes that were read already may still come as one
+// more message. The peer is slowed down when the kernel's buffers are full.
+// While reading is paused the idle clock stands still.
+func (s *Session) PauseRead() { s.setPaused(userPaused) }
+
+// ResumeRead undoes PauseRead. Reading goes on unless output is above high water.
+func (s *Session) ResumeRead() { s.setPaused(0) }
+
+func (s *Session) setPaused(on flags) {
+	s.mu.Lock()
+	s.flags = s.flags&^userPaused | on
+	s.unlock()
+}
+
+// Post runs task where the session's handlers run, never at the same time as
+// one of them. It returns ErrMailboxFull, and task never runs, when too many
+// tasks wait; ErrClosed when the session is closed.
+func (s *Session) Post(task func()) error {
+	link, err := s.use()
+	if err != nil {
+		return err
+	}
+	defer link.Release()
+	if !link.Post(task) {
+		return ErrMailboxFull
+	}
+	return nil
+}
+
+// status sums up what the loop must know. The caller holds the lock.
+func (s *Session) status() (st transport.Status) {
+	waiting := s.queued() > 0
+	if s.flags&(userPaused|highWater) != 0 {
+		st |= transport.Paused
+	}
+	if waiting && s.flags&blocked != 0 {
+		st |= transport.Blocked
+	}
+	if waiting && s.flags&(blocked|writing|corked|failed) == 0 {
+		st |= transport.Pending
+	}
+	if s.State() == Draining {
+		st |= transport.Draining
+		if s.flags&finSent != 0 {
+			st |= transport.Drained
+		}
+	}
+	if s.flags&aborted != 0 {
+		st |= transport.Aborted
+	}
+	if s.flags&failed != 0 {
+		st |= transport.Failed
+	}
+	return st
+}
+
+// unlock releases the lock, after it asked the loop to look if the status is no
+// longer what the loop was told last. While handlers run, the loop looks anyway.
+// What was told is remembered in the session, not by each caller: the loop may
+// have looked while the caller was in the kernel.
+func (s *Session) unlock() {
+	if st := s.status(); s.link != nil && s.flags&corked == 0 && st != s.told {
+		s.told = st
+		s.link.Attend()
+	}
+	s.mu.Unlock()
+}
