@@ -25,8 +25,9 @@ type Opener interface {
 
 // Closer is told of a session's end, exactly once if it was opened.
 type Closer interface {
-	// OnClose is called when the descriptor is gone and nothing more will be
-	// called. The reason is a *CloseError.
+	// OnClose is the last call. Send returns ErrClosed, the id finds nothing, and
+	// the descriptor is closed as soon as nobody uses it any more. The reason is
+	// a *CloseError.
 	OnClose(s *Session, reason error)
 }
 

@@ -25,6 +25,9 @@ func (s *Session) SyscallConn() (syscall.RawConn, error) {
 type rawConn struct{ s *Session }
 
 func (c rawConn) Control(f func(fd uintptr)) error {
+	c.s.mu.Lock()
+	c.s.flags |= exposed
+	c.s.mu.Unlock()
 	link, err := c.s.use()
 	if err != nil {
 		return err

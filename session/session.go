@@ -66,6 +66,7 @@ const (
 	aborted   // close with RST, drop what is queued
 	failed    // a write failed
 	wasOpened // OnOpen was called, so OnClose is due
+	exposed   // the user has seen the descriptor's number
 )
 
 type sessionContext struct {
@@ -227,6 +228,9 @@ func (s *Session) status() (st transport.Status) {
 	}
 	if s.flags&failed != 0 {
 		st |= transport.Failed
+	}
+	if s.flags&exposed != 0 {
+		st |= transport.Exposed
 	}
 	return st
 }

@@ -8,7 +8,7 @@ const (
 	Connecting State = iota // not yet open; Send returns ErrNotConnected
 	Open                    // messages flow
 	Draining                // no more messages; what is queued is still written
-	Closed                  // the descriptor is gone
+	Closed                  // over; see Closer
 )
 
 // String returns the state's name in lower case.

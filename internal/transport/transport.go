@@ -42,8 +42,7 @@ type Link interface {
 	// ShutdownWrite sends FIN.
 	ShutdownWrite() syscall.Errno
 
-	// Descriptor is the number behind the link. Once it has been handed out, a
-	// duplicate may exist, which the loop takes into account at close.
+	// Descriptor is the number behind the link.
 	Descriptor() int
 
 	// SetOption and Option set and read a socket option.
@@ -70,6 +69,7 @@ const (
 	Drained                     // all output is in the kernel, FIN included
 	Aborted                     // close now, and drop what is queued
 	Failed                      // a write failed: read what is left, then close
+	Exposed                     // the descriptor was shown to the user; a duplicate may exist
 )
 
 // Shared is what the sessions of one engine have in common. The engine fills it

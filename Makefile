@@ -1,0 +1,57 @@
+# One command per purpose. `make` alone lists them. `make ci` is what CI runs.
+
+GO          ?= go
+STATICCHECK  = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+MODULES      = . benchmarks
+UNIXES       = darwin/amd64 darwin/arm64 freebsd/amd64 netbsd/amd64 openbsd/amd64 dragonfly/amd64
+LINUXES      = linux/arm64 linux/riscv64 linux/s390x linux/386
+FUZZTIME    ?= 20s
+SEED        ?= 1
+N           ?= 2000
+
+.PHONY: help test race lint cross fuzz sim bench big ci rest
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 10
+
+test: ## all tests; needs Go only
+	$(GO) test ./...
+	cd benchmarks && $(GO) test ./...
+
+race: ## all tests under the race detector, and with the checks of the debug build
+	$(GO) test -race -short ./...
+	$(GO) test -tags weirdebug -short ./...
+
+lint: ## gofmt, go vet and staticcheck, in every module
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt -w $$unformatted"; exit 1; fi
+	@set -e; for m in $(MODULES); do (cd $$m && echo "lint $$m" && $(GO) vet ./... && $(STATICCHECK) ./...); done
+
+cross: ## build and vet, tests included, for the other systems
+	@set -e; for t in $(UNIXES) $(LINUXES); do \
+		echo "cross $$t"; \
+		GOOS=$${t%/*} GOARCH=$${t#*/} CGO_ENABLED=0 $(GO) build ./...; \
+		GOOS=$${t%/*} GOARCH=$${t#*/} CGO_ENABLED=0 $(GO) vet ./...; \
+	done
+	@echo "cross windows/amd64"; GOOS=windows CGO_ENABLED=0 $(GO) build ./...
+
+fuzz: ## every fuzz target for FUZZTIME each
+	@set -e; $(GO) list ./... | while read p; do \
+		for f in $$($(GO) test -list '^Fuzz' $$p | grep ^Fuzz || true); do \
+			echo "fuzz $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p; \
+		done; \
+	done
+
+sim: ## N simulations from SEED on
+	$(GO) test ./engine/enginetest -run '^TestSimulation$$' -count=1 -timeout 30m -seed=$(SEED) -seeds=$(N)
+
+bench: ## weir against the floor, interleaved; about eight minutes
+	cd benchmarks && $(GO) run .
+
+big: ## the tests that are too big for `make test`; about ten minutes
+	$(GO) test ./engine -run 'Big' -count=1 -timeout 30m -v -big
+
+ci: test rest ## everything that CI checks; within twenty minutes from cold
+
+rest: race lint cross
+	$(MAKE) sim N=300
+	$(MAKE) fuzz FUZZTIME=10s

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package main
+
+func startFloor() (string, error)         { return "", errNoFloor }
+func startSpinningFloor() (string, error) { return "", errNoFloor }

@@ -1,0 +1,17 @@
+module github.com/weirnet/weir/benchmarks
+
+go 1.26.0
+
+require (
+	github.com/weirnet/weir v0.0.0
+	golang.org/x/sys v0.49.0
+)
+
+require (
+	github.com/HdrHistogram/hdrhistogram-go v1.4.0 // indirect
+	github.com/mattn/go-colorable v0.1.14 // indirect
+	github.com/mattn/go-isatty v0.0.20 // indirect
+	github.com/rs/zerolog v1.35.1 // indirect
+)
+
+replace github.com/weirnet/weir => ../

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// options are what an echo run does.
+type options struct {
+	cells       []cell
+	contenders  []string // the first is what the others are compared with
+	rounds      int
+	round       time.Duration // measured time of one load
+	warmUp      time.Duration
+	resultsPath string
+}
+
+// roundsForInterval is from how many rounds on the interval deserves trust.
+const roundsForInterval = 15
+
+func echoDefaults() options {
+	return options{
+		cells:      defaultCells(),
+		contenders: []string{"floor", "weir", "std"},
+		rounds:     roundsForInterval,
+		round:      300 * time.Millisecond,
+		warmUp:     100 * time.Millisecond,
+	}
+}
+
+// spinDefaults compare the latency of one connection with and without spinning.
+func spinDefaults() options {
+	o := echoDefaults()
+	o.cells = []cell{{Connections: 1, Size: 64, Depth: 1}}
+	o.contenders = []string{"floor", "floor-spin", "weir-spin"}
+	return o
+}
+
+// parse returns o changed by args.
+func (o options) parse(args []string, usage io.Writer) (options, error) {
+	flags := flag.NewFlagSet("benchmarks", flag.ContinueOnError)
+	flags.SetOutput(usage)
+	cells := flags.String("cells", "", "comma-separated cells, as CONNECTIONSxSIZExDEPTH or as patterns with * over the default ones")
+	names := flags.String("contenders", strings.Join(o.contenders, ","), "comma-separated contenders; the others are compared with the first")
+	flags.IntVar(&o.rounds, "rounds", o.rounds, "rounds per cell")
+	flags.DurationVar(&o.round, "round-duration", o.round, "measured time of one load")
+	flags.DurationVar(&o.warmUp, "warm-up", o.warmUp, "time before the measured time")
+	flags.StringVar(&o.resultsPath, "json", "", "file for every single measurement, as JSON lines")
+	flags.Usage = func() { printUsage(usage, flags, o) }
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	if flags.NArg() > 0 {
+		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	switch {
+	case o.rounds < 1:
+		return o, fmt.Errorf("-rounds must be at least 1, not %d", o.rounds)
+	case o.round <= 0:
+		return o, fmt.Errorf("-round-duration must be positive, not %v", o.round)
+	case o.warmUp < 0:
+		return o, fmt.Errorf("-warm-up must not be negative, not %v", o.warmUp)
+	}
+	var err error
+	if *cells != "" {
+		if o.cells, err = selectCells(defaultCells(), *cells); err != nil {
+			return o, err
+		}
+	}
+	o.contenders, err = selectContenders(*names)
+	return o, err
+}
+
+// selectContenders checks a list of names.
+func selectContenders(list string) ([]string, error) {
+	names := strings.Split(list, ",")
+	seen := map[string]bool{}
+	for _, name := range names {
+		if _, err := find(name); err != nil {
+			return nil, fmt.Errorf("-contenders: %w", err)
+		}
+		if seen[name] {
+			return nil, fmt.Errorf("-contenders: %s is named twice", name)
+		}
+		seen[name] = true
+	}
+	return names, nil
+}
+
+func printUsage(w io.Writer, flags *flag.FlagSet, o options) {
+	fmt.Fprint(w, `Measures echo servers on loopback, side by side.
+
+  go run . [flags]         round trips/s, latency and processor time of each cell
+  go run . idle [flags]    memory per idle connection
+  go run . spin [flags]    latency of one connection, with spinning and without
+
+contenders:
+`)
+	for _, c := range contenders() {
+		fmt.Fprintf(w, "  %-12s %s\n", c.name, c.about)
+	}
+	fmt.Fprintln(w, "\ncells (connections x bytes x messages in flight on each):")
+	for _, c := range o.cells {
+		fmt.Fprintf(w, "  %v\n", c)
+	}
+	fmt.Fprintln(w, "\nflags:")
+	flags.PrintDefaults()
+}

@@ -1,0 +1,15 @@
+// Package engine runs sessions on event loops.
+//
+// An Engine owns loops. A loop is one goroutine with one poller; it accepts,
+// reads, runs handlers, writes what they left and closes, in numbered steps: see
+// loop.go. A session stays on its loop for life, and its handlers run there, one
+// call at a time.
+//
+// An echo server:
+//
+//	echo := session.HandlerFunc(func(s *session.Session, f session.Frame) { s.Send(f.Bytes()) })
+//	err := engine.ListenAndServe(ctx, "tcp", "127.0.0.1:7000", echo)
+//
+// Every Engine ends with Close, Shutdown, Stop or the context of Serve;
+// afterwards no goroutine, descriptor or buffer of it is left.
+package engine

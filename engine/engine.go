@@ -1,0 +1,289 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/weirnet/weir/buffer"
+	"github.com/weirnet/weir/internal/inject"
+	"github.com/weirnet/weir/internal/sock"
+	"github.com/weirnet/weir/internal/transport"
+	"github.com/weirnet/weir/poller"
+	"github.com/weirnet/weir/session"
+)
+
+// Engine owns loops and the sessions on them. New starts it; every engine must
+// be ended, by Close, Shutdown, Stop or the context of Serve. All methods may be
+// called from any goroutine; those that wait say so.
+type Engine struct {
+	options options
+	deps    inject.Deps
+	log     events
+	pool    *buffer.Pool
+	shared  transport.Shared
+	seed    maphash.Seed
+	started time.Time
+	loops   []*loop
+
+	placed          atomic.Uint64 // connections placed so far
+	pausedAcceptors atomic.Int32
+	openAcceptors   atomic.Int32
+	serving         atomic.Bool
+
+	mu      sync.Mutex
+	running int // loops
+	order   uint32
+	failure error // why the engine stopped by itself
+
+	ended chan struct{} // closed when the last loop has ended
+}
+
+// New starts an engine. The error is an *OptionError, one that tells why a
+// poller could not be made, or ErrUnsupported.
+func New(opts ...Option) (*Engine, error) {
+	e, err := assemble(opts)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range e.loops {
+		go l.run()
+	}
+	return e, nil
+}
+
+// assemble makes an engine whose loops do not run yet.
+func assemble(opts []Option) (*Engine, error) {
+	o, err := collect(opts)
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{options: o, deps: o.deps, seed: maphash.MakeSeed(), ended: make(chan struct{})}
+	e.fillDeps()
+	e.log = events{logger: o.logger, clock: e.deps.Clock}
+	e.pool = buffer.NewPool(buffer.Config{MaxIdleBytes: o.idleBuffers, Debug: o.debugBuffers})
+	e.shared.Pool = e.pool
+	e.shared.LowWater, e.shared.HighWater, e.shared.Cap = o.lowWater, o.highWater, o.outboundCap
+	e.shared.QueuedCap = o.engineCap
+	e.shared.HalfOpen, e.shared.Crash = o.halfOpen, o.crash
+	e.shared.Panicked = e.log.panicked
+	e.started = e.deps.Clock.Now()
+	return e, e.makeLoops()
+}
+
+func (e *Engine) fillDeps() {
+	if e.deps.Clock == nil {
+		e.deps.Clock = systemClock{}
+	}
+	if e.deps.Sockets == nil {
+		e.deps.Sockets = sock.Kernel()
+	}
+	if e.deps.NewPoller == nil {
+		e.deps.NewPoller = poller.Open
+	}
+}
+
+type systemClock struct{}
+
+func (systemClock) Now() time.Time { return time.Now() }
+
+func (e *Engine) makeLoops() error {
+	for i := range e.options.loops {
+		l, err := newLoop(e, i)
+		if err != nil {
+			for _, made := range e.loops {
+				made.discard()
+			}
+			if errors.Is(err, errors.ErrUnsupported) {
+				return ErrUnsupported
+			}
+			return fmt.Errorf("engine: poller of loop %d: %w", i, err)
+		}
+		e.loops = append(e.loops, l)
+	}
+	e.running = len(e.loops)
+	return nil
+}
+
+// Listen opens a listening socket and accepts sessions for h. Network is tcp,
+// tcp4, tcp6 or unix; port 0 lets the kernel choose. A unix socket file that
+// nobody answers on is replaced; one that is in use, or anything that is not a
+// socket, is an error. Errors are *net.OpError, ErrStopped, or
+// session.ErrMailboxFull if the loop has too much to do. It waits for the loop,
+// and so must not be called from a handler (ErrDeadlock).
+func (e *Engine) Listen(network, address string, h session.Handler) (*Listener, error) {
+	loops := e.loops[:1]
+	if e.options.reusePort && network != "unix" {
+		loops = e.loops
+	}
+	return e.listen(loops, h, func(first net.Addr) (sock.Listener, error) {
+		if first != nil {
+			address = first.String() // the port that the kernel chose
+		}
+		return e.deps.Sockets.Listen(network, address, sock.ListenOptions{
+			ReusePort: e.options.reusePort, Conn: e.options.conn,
+		})
+	})
+}
+
+// Adopt accepts sessions for h from a listener that exists. It is duplicated:
+// the caller still owns l and may close it; Go must not accept from it any more.
+// A listener without syscall.Conn is refused with an error that names its type.
+// It waits for the loop like Listen.
+func (e *Engine) Adopt(l net.Listener, h session.Handler) (*Listener, error) {
+	return e.listen(e.loops[:1], h, func(net.Addr) (sock.Listener, error) { return e.deps.Sockets.Adopt(l) })
+}
+
+// listen starts an acceptor on each of the loops.
+func (e *Engine) listen(loops []*loop, h session.Handler, open func(first net.Addr) (sock.Listener, error)) (*Listener, error) {
+	if h == nil {
+		return nil, &OptionError{Option: "handler", Value: h, Why: "must not be nil"}
+	}
+	if e.onLoop() {
+		return nil, ErrDeadlock
+	}
+	behaviour := session.NewBehaviour(h)
+	result := &Listener{engine: e}
+	for _, l := range loops {
+		opened, err := open(result.addr)
+		if err != nil {
+			_ = result.Close()
+			return nil, err
+		}
+		result.addr = opened.Addr
+		a := &acceptor{
+			loop: l, listener: opened, handler: behaviour,
+			local: opened.Addr.Network() == "unix", alone: len(loops) == 1,
+		}
+		if err := e.startAcceptor(a); err != nil {
+			_ = result.Close()
+			return nil, err
+		}
+		result.acceptors = append(result.acceptors, a)
+	}
+	e.log.listening(result.addr)
+	return result, nil
+}
+
+// startAcceptor starts a on its loop and waits for it.
+func (e *Engine) startAcceptor(a *acceptor) error {
+	e.openAcceptors.Add(1)
+	done := make(chan error, 1)
+	posted := a.loop.mail.postTask(func() {
+		// Not what was obeyed: if the order has come, other loops may have ended,
+		// and what is accepted here could not be placed there.
+		if a.loop.order.Load() != orderRun {
+			done <- ErrStopped
+			return
+		}
+		done <- a.start()
+	})
+	err := ErrStopped
+	switch {
+	case posted:
+		err = <-done // a loop runs its last tasks when it ends
+	case a.loop.order.Load() == orderRun:
+		err = session.ErrMailboxFull
+	}
+	if err != nil {
+		_ = a.listener.Release(e.deps.Sockets)
+		e.acceptorEnded()
+	}
+	return err
+}
+
+// Session returns the open session with this id, or ErrNotFound.
+func (e *Engine) Session(id uint64) (*session.Session, error) {
+	index := (id & placeMask) % uint64(len(e.loops))
+	if s := e.loops[index].slots.session(id); s != nil {
+		return s, nil
+	}
+	return nil, ErrNotFound
+}
+
+// Sessions calls yield with the sessions that are there, until it returns false.
+// Sessions that come or go meanwhile may be missed. It is an iter.Seq.
+func (e *Engine) Sessions(yield func(*session.Session) bool) {
+	for _, l := range e.loops {
+		if !l.slots.each(yield) {
+			return
+		}
+	}
+}
+
+// Serve waits until ctx is done, and then shuts down gracefully for at most the
+// drain timeout; or until the engine is ended otherwise. It returns nil after a
+// graceful end, ErrServing when called twice, ErrDeadlock from a handler.
+func (e *Engine) Serve(ctx context.Context) error {
+	if e.onLoop() {
+		return ErrDeadlock
+	}
+	if e.serving.Swap(true) {
+		return ErrServing
+	}
+	select {
+	case <-e.ended:
+		return e.result()
+	case <-ctx.Done():
+	}
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.options.drain)
+	defer cancel()
+	return e.Shutdown(drain)
+}
+
+// Stop begins a graceful shutdown and returns at once; handlers may call it.
+// Serve, Shutdown and Close return when it has ended.
+func (e *Engine) Stop() { e.command(orderDrain) }
+
+// Shutdown stops accepting, lets every session write what is queued and send
+// FIN, and waits for the peers to do the same. When ctx ends before that, what
+// is left is aborted, and the error says how many sessions that were. It must
+// not be called from a handler (ErrDeadlock). More than one call is harmless.
+func (e *Engine) Shutdown(ctx context.Context) error {
+	if e.onLoop() {
+		return ErrDeadlock
+	}
+	e.command(orderDrain)
+	select {
+	case <-e.ended:
+		return e.result()
+	case <-ctx.Done():
+	}
+	left := e.count()
+	e.command(orderAbort)
+	<-e.ended
+	if left == 0 {
+		return e.result()
+	}
+	return fmt.Errorf("engine: shutdown: %d sessions aborted: %w", left, context.Cause(ctx))
+}
+
+// Close ends the engine at once: sessions are aborted, and what they had queued
+// is counted as unsent. It waits until everything is released, and must not be
+// called from a handler (ErrDeadlock). A second call does nothing.
+func (e *Engine) Close() error {
+	if e.onLoop() {
+		return ErrDeadlock
+	}
+	e.command(orderAbort)
+	<-e.ended
+	return e.result()
+}
+
+// ListenAndServe makes an engine that listens on address for h and serves until
+// ctx is done.
+func ListenAndServe(ctx context.Context, network, address string, h session.Handler, opts ...Option) error {
+	e, err := New(opts...)
+	if err != nil {
+		return err
+	}
+	if _, err := e.Listen(network, address, h); err != nil {
+		return errors.Join(err, e.Close())
+	}
+	return e.Serve(ctx)
+}

@@ -1,0 +1,426 @@
+package enginetest
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"syscall"
+	"testing/synctest"
+	"time"
+
+	"github.com/weirnet/weir/engine"
+	"github.com/weirnet/weir/internal/inject"
+	"github.com/weirnet/weir/poller"
+)
+
+// A simulation runs an engine's own loops over the network in memory. At any
+// moment one goroutine runs: the driver, which plays clients and users, or a
+// loop, from one Poll or Park to the next. Who goes on is drawn from the seed,
+// and so is everything that the network does; so one seed is one history.
+//
+//	driver:  step ─ step ─ resume(loop 1) . . . . . . . . . . step ─ …
+//	loop 1:                     └─ turn ─ Send ┐        ┌─ Park
+//	nested:                                    └─ step ─┘
+//
+// In the middle of a Send or Recv, while the caller holds the session's write
+// side, another step may be taken: by a user, a client, or another loop.
+//
+// Time stands still while anybody can do anything. Then it jumps to whatever
+// comes first.
+type simulation struct {
+	seed    uint64
+	rng     *rand.Rand
+	now     time.Time
+	faults  faults
+	network *network
+	engine  *engine.Engine
+	loops   []*simLoop
+	actors  []*actor
+	history []*registration
+
+	world   // what is known of connections
+	janitor *janitor
+
+	depth  int // steps within steps
+	steps  int
+	trace  trace
+	failed bool
+	ending bool // the engine was told to end
+}
+
+// simLoop is a loop's goroutine as the scheduler sees it.
+type simLoop struct {
+	poller   *memoryPoller
+	resume   chan error
+	yielded  chan struct{}
+	running  bool
+	over     bool
+	parked   bool
+	deadline time.Time
+}
+
+// An actor is somebody outside the engine. It is never in two steps at once.
+type actor struct {
+	part
+	busy bool
+}
+
+// part is what an actor plays.
+type part interface {
+	// ready tells whether step would do something now.
+	ready() bool
+	// wakes is when time alone makes it ready; zero: never.
+	wakes() time.Time
+	step()
+	fmt.Stringer
+}
+
+// faults are how often things go wrong, each from 0 to 1.
+type faults struct {
+	short    float64 // a call moves less than it could
+	again    float64 // a call moves nothing
+	disturb  float64 // somebody acts in the middle of a call
+	hold     float64 // events come late
+	stale    float64 // events for the closed, and for nothing
+	early    float64 // Park returns for no reason
+	accept   float64 // Accept fails
+	register float64 // Add fails
+	poll     float64 // Poll or Park fails, which ends the engine
+}
+
+const (
+	nestedMax = 3
+	stepsMax  = 400_000
+)
+
+func newSimulation(seed uint64) *simulation {
+	s := &simulation{seed: seed, rng: rand.New(rand.NewPCG(seed, 0x77656972)), now: time.Unix(1_700_000_000, 0)}
+	s.network = newNetwork(s)
+	s.world.byPort = make(map[uint16]*track)
+	s.world.ids = make(map[uint64]bool)
+	return s
+}
+
+// Now makes the simulation the engine's clock.
+func (s *simulation) Now() time.Time { return s.now }
+
+func (s *simulation) deps() inject.Deps {
+	return inject.Deps{Clock: s, Sockets: s.network, NewPoller: func() (poller.Poller, error) {
+		p := newPoller(s.network, len(s.loops))
+		s.loops = append(s.loops, &simLoop{poller: p, resume: make(chan error), yielded: make(chan struct{})})
+		return p, nil
+	}}
+}
+
+// start makes the engine and waits until all loops have come to their first Park.
+func (s *simulation) start(opts ...engine.Option) {
+	e, err := engine.New(append(opts, engine.WithDeps(s.deps()))...)
+	if err != nil {
+		panic(err)
+	}
+	s.engine = e
+	for _, l := range s.loops {
+		<-l.yielded
+	}
+}
+
+// beside runs what waits for the engine on a goroutine of its own, until it
+// waits.
+func (s *simulation) beside(call func()) {
+	go call()
+	synctest.Wait()
+}
+
+// run takes steps until the engine has ended, and all clients have noticed.
+func (s *simulation) run() {
+	for !s.failed {
+		if s.steps++; s.steps > stepsMax {
+			s.failf("no end after %d steps", stepsMax)
+		}
+		if s.steps%16 == 0 {
+			s.checkMemory()
+		}
+		if s.step() || s.passTime() {
+			continue
+		}
+		if s.over() {
+			return
+		}
+		s.nothingLeft()
+	}
+}
+
+// nothingLeft is when nobody will ever do anything again by himself.
+func (s *simulation) nothingLeft() {
+	for _, a := range s.actors {
+		if !s.ending && a.String() != "" {
+			s.failf("stuck: %s", a)
+			return
+		}
+	}
+	if s.ending {
+		s.failf("stuck: the engine was told to end, and %d sessions are left", s.engine.Stats().Sessions)
+		return
+	}
+	s.endEngine()
+}
+
+func (s *simulation) over() bool {
+	for _, l := range s.loops {
+		if !l.over {
+			return false
+		}
+	}
+	return true
+}
+
+// step has somebody do something; false if nobody can.
+func (s *simulation) step() bool {
+	var loops []*simLoop
+	var actors []*actor
+	for _, l := range s.loops {
+		if s.runnable(l) {
+			loops = append(loops, l)
+		}
+	}
+	for _, a := range s.actors {
+		if !a.busy && a.ready() {
+			actors = append(actors, a)
+		}
+	}
+	n := len(loops) + len(actors)
+	if n == 0 {
+		return false
+	}
+	if i := s.rng.IntN(n); i < len(loops) {
+		s.resume(loops[i], nil)
+	} else {
+		s.play(actors[i-len(loops)])
+	}
+	return true
+}
+
+func (s *simulation) play(a *actor) {
+	a.busy = true
+	a.step()
+	a.busy = false
+}
+
+func (s *simulation) runnable(l *simLoop) bool {
+	switch {
+	case l.running || l.over:
+		return false
+	case !l.parked || !l.poller.idle():
+		return true
+	case !l.deadline.IsZero() && !s.now.Before(l.deadline):
+		return true
+	}
+	return s.chance(s.faults.early)
+}
+
+// resume lets a loop go on until its next Poll or Park, which fails with err.
+func (s *simulation) resume(l *simLoop, err error) {
+	if err == nil && s.chance(s.faults.poll) {
+		err = os.NewSyscallError("poll", syscall.EIO)
+		s.engineFails()
+	}
+	s.note("loop %d goes on, error %v", l.poller.index, err)
+	l.running = true
+	l.resume <- err
+	<-l.yielded
+	l.running = false
+}
+
+// passTime jumps to the next moment at which something happens.
+func (s *simulation) passTime() bool {
+	var next time.Time
+	consider := func(at time.Time) {
+		if !at.IsZero() && (next.IsZero() || at.Before(next)) {
+			next = at
+		}
+	}
+	for _, l := range s.loops {
+		if !l.over {
+			consider(l.deadline)
+		}
+	}
+	for _, a := range s.actors {
+		consider(a.wakes())
+	}
+	if next.IsZero() {
+		return false
+	}
+	if !next.After(s.now) {
+		s.failf("time stands still at %v", next)
+		return true
+	}
+	s.checkDeadlines()
+	s.note("time passes: %v", next.Sub(s.now))
+	s.now = next
+	return true
+}
+
+// tearDown ends the loops of a simulation that failed.
+func (s *simulation) tearDown() {
+	report := s.report()
+	for range 1000 {
+		for _, l := range s.loops {
+			if !l.over && !l.running {
+				s.resume(l, errors.New("the simulation failed"))
+			}
+		}
+		if s.over() {
+			_ = s.engine.Close()
+			return
+		}
+	}
+	panic("the loops do not end; before that: " + report)
+}
+
+// chance is true with probability p.
+func (s *simulation) chance(p float64) bool { return p > 0 && s.rng.Float64() < p }
+
+// upTo draws from 1 to n, and small numbers as often as large ones.
+func (s *simulation) upTo(n int) int {
+	if n <= 1 {
+		return 1
+	}
+	limit := 1 << s.rng.IntN(33)
+	return 1 + s.rng.IntN(min(n, limit))
+}
+
+// between draws from low to high on a logarithmic scale.
+func (s *simulation) between(low, high int) int {
+	n := low
+	for n < high && s.rng.IntN(8) != 0 {
+		n *= 2
+	}
+	return min(high, n+s.rng.IntN(n))
+}
+
+// within draws a time span.
+func (s *simulation) within(d time.Duration) time.Duration {
+	return time.Duration(1 + s.rng.Int64N(int64(d)))
+}
+
+// What follows makes the simulation the network's gate.
+
+// disturb may have somebody act in the middle of a call.
+func (s *simulation) disturb() {
+	if s.depth < nestedMax && s.chance(s.faults.disturb) {
+		s.depth++
+		s.step()
+		s.depth--
+	}
+}
+
+// allow draws how much of n may be moved.
+func (s *simulation) allow(n int) int {
+	switch {
+	case n == 0 || s.failed:
+		return n
+	case s.chance(s.faults.again):
+		return 0
+	case s.chance(s.faults.short):
+		return s.upTo(n)
+	}
+	return n
+}
+
+func (s *simulation) recv(from *socket, n int) int {
+	if from.fd < 0 {
+		return n
+	}
+	s.disturb()
+	return s.allow(n)
+}
+
+func (s *simulation) send(to *socket, n int) int {
+	if to.fd < 0 {
+		return n
+	}
+	s.byPort[to.port].writing++
+	s.disturb()
+	return s.allow(n)
+}
+
+func (s *simulation) moved(call string, of *socket, n int, errno syscall.Errno) {
+	if call == "send" && of.fd >= 0 {
+		s.byPort[of.port].writing--
+	}
+	s.note("%s connection %d fd %d: %d, errno %d", call, of.port, of.fd, n, int(errno))
+}
+
+func (s *simulation) accept() (errno syscall.Errno) {
+	if !s.failed && s.chance(s.faults.accept) {
+		errnos := []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED, syscall.EPERM, syscall.EINTR}
+		errno = errnos[s.rng.IntN(len(errnos))]
+	}
+	s.note("accept, errno %d", int(errno))
+	return errno
+}
+
+func (s *simulation) register(r *registration) error {
+	if r.token >= firstSession {
+		if s.chance(s.faults.register) {
+			s.note("add %#x fails", uint64(r.token))
+			return os.NewSyscallError("add", syscall.ENOMEM)
+		}
+		s.history = append(s.history, r)
+	}
+	return nil
+}
+
+// firstSession is above all tokens that are not sessions' ids.
+const firstSession = 1 << 24
+
+func (s *simulation) wait(p *memoryPoller, park bool, deadline time.Time) error {
+	l := s.loops[p.index]
+	l.parked, l.deadline = park, deadline
+	if !park {
+		l.deadline = time.Time{}
+	}
+	l.yielded <- struct{}{}
+	return <-l.resume
+}
+
+func (s *simulation) ended(p *memoryPoller) {
+	l := s.loops[p.index]
+	s.note("loop %d ends", p.index)
+	l.over = true
+	l.yielded <- struct{}{}
+}
+
+func (s *simulation) arrange(ready []*registration) int {
+	s.rng.Shuffle(len(ready), func(i, j int) { ready[i], ready[j] = ready[j], ready[i] })
+	if s.chance(s.faults.hold) {
+		return s.rng.IntN(len(ready) + 1)
+	}
+	return len(ready)
+}
+
+func (s *simulation) invent(p *memoryPoller, events []poller.Event, n int) int {
+	for range 4 {
+		if len(s.history) == 0 || n == len(events) || !s.chance(s.faults.stale) {
+			break
+		}
+		r := s.history[s.rng.IntN(len(s.history))]
+		if r.poller != p {
+			continue
+		}
+		ready := poller.Ready(1 + s.rng.IntN(1<<6-1))
+		if !r.over {
+			ready &= poller.Readable | poller.Writable | poller.ReadClosed | poller.Urgent
+		}
+		if ready == 0 {
+			continue
+		}
+		events[n] = poller.Event{Token: r.token, Ready: ready}
+		n++
+	}
+	for _, event := range events[:n] {
+		s.note("loop %d is told %#x: %06b", p.index, uint64(event.Token), event.Ready)
+	}
+	return n
+}

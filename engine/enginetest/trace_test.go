@@ -1,0 +1,60 @@
+package enginetest
+
+import (
+	"fmt"
+	"hash"
+	"hash/fnv"
+	"strings"
+)
+
+// trace is the history of a simulation: a hash of all of it, and its end.
+type trace struct {
+	sum     hash.Hash64
+	tail    [traceTail]string
+	lines   int
+	failure string // the first
+}
+
+const traceTail = 200
+
+func (t *trace) add(line string) {
+	if t.sum == nil {
+		t.sum = fnv.New64a()
+	}
+	_, _ = t.sum.Write([]byte(line))
+	t.tail[t.lines%traceTail] = line
+	t.lines++
+}
+
+func (t *trace) String() string {
+	var b strings.Builder
+	for i := max(0, t.lines-traceTail); i < t.lines; i++ {
+		fmt.Fprintf(&b, "%6d %s\n", i, t.tail[i%traceTail])
+	}
+	return b.String()
+}
+
+// report tells what failed, how, and how to see it again.
+func (s *simulation) report() string {
+	return fmt.Sprintf("%s\n%s\n%s", s.trace.failure, &s.trace, repeat(s.seed))
+}
+
+func repeat(seed uint64) string {
+	return fmt.Sprintf("repeat: go test ./engine/enginetest -run 'TestSimulation$' -seed=%d -seeds=1 -v", seed)
+}
+
+// note adds a line to the trace.
+func (s *simulation) note(format string, args ...any) {
+	s.trace.add(fmt.Sprintf("%*s", 2*s.depth, "") + fmt.Sprintf(format, args...))
+}
+
+// failf ends the simulation. Only the first failure counts; what follows may
+// come of it.
+func (s *simulation) failf(format string, args ...any) {
+	if s.failed {
+		return
+	}
+	s.failed = true
+	s.trace.failure = fmt.Sprintf(format, args...)
+	s.note("FAILURE: %s", s.trace.failure)
+}

@@ -1,0 +1,139 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/weirnet/weir/engine"
+	"github.com/weirnet/weir/session"
+)
+
+// ask sends text to an address, ends its side, and returns the whole answer. It
+// tries again while nobody listens yet.
+func ask(network, address, text string) string {
+	var c net.Conn
+	for begin := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+		var err error
+		if c, err = net.Dial(network, address); err == nil {
+			break
+		}
+		if time.Since(begin) > 10*time.Second {
+			return err.Error()
+		}
+	}
+	defer c.Close()
+	if _, err := io.WriteString(c, text); err != nil {
+		return err.Error()
+	}
+	if half, ok := c.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite()
+	}
+	answer, err := io.ReadAll(c)
+	if err != nil {
+		return err.Error()
+	}
+	return string(answer)
+}
+
+// An echo server on a unix socket, until the context ends.
+func ExampleListenAndServe() {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	directory, err := os.MkdirTemp("", "weir")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(directory)
+	path := filepath.Join(directory, "echo.sock")
+
+	go func() { // a client
+		fmt.Println(ask("unix", path, "hello"))
+		stop()
+	}()
+
+	echo := session.HandlerFunc(func(s *session.Session, f session.Frame) { _ = s.Send(f.Bytes()) })
+	err = engine.ListenAndServe(ctx, "unix", path, echo)
+	fmt.Println(err)
+	// Output:
+	// hello
+	// <nil>
+}
+
+// An engine with two listeners, on ports that the kernel chooses.
+func ExampleEngine_Listen() {
+	e, err := engine.New(engine.WithLoops(2), engine.WithIdleTimeout(time.Minute))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer e.Close()
+
+	shout := session.HandlerFunc(func(s *session.Session, f session.Frame) {
+		_ = s.Send([]byte(strings.ToUpper(string(f.Bytes()))))
+	})
+	count := session.HandlerFunc(func(s *session.Session, f session.Frame) {
+		_ = s.SendAndClose(fmt.Appendf(nil, "%d bytes", f.Len()), nil)
+	})
+	for _, h := range []session.Handler{shout, count} {
+		l, err := e.Listen("tcp", "127.0.0.1:0", h)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(ask("tcp", l.Addr().String(), "hello"))
+	}
+	// Output:
+	// HELLO
+	// 5 bytes
+}
+
+// Whoever knows a session's id can send to it, from any goroutine. An id is never
+// given to another session.
+func ExampleEngine_Session() {
+	e, err := engine.New(engine.WithHalfOpen()) // the client ends its side first
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer e.Close()
+	ids, gone := make(chan uint64, 1), make(chan struct{})
+	l, err := e.Listen("tcp", "127.0.0.1:0", door{ids, gone})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	answer := make(chan string)
+	go func() { answer <- ask("tcp", l.Addr().String(), "let me in") }()
+
+	id := <-ids
+	if s, err := e.Session(id); err == nil {
+		_ = s.SendAndClose([]byte("come in"), nil)
+	}
+	fmt.Println(<-answer)
+
+	<-gone
+	_, err = e.Session(id)
+	fmt.Println(errors.Is(err, engine.ErrNotFound))
+	// Output:
+	// come in
+	// true
+}
+
+// door tells the ids of its sessions and leaves the answer to others.
+type door struct {
+	ids  chan uint64
+	gone chan struct{}
+}
+
+func (d door) OnMessage(s *session.Session, _ session.Frame) { d.ids <- s.ID() }
+func (d door) OnPeerClose(*session.Session)                  {}
+func (d door) OnClose(*session.Session, error)               { close(d.gone) }

@@ -1,0 +1,336 @@
+package engine
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"runtime"
+	"time"
+
+	"github.com/weirnet/weir/internal/inject"
+	"github.com/weirnet/weir/internal/memlimit"
+	"github.com/weirnet/weir/internal/sock"
+)
+
+// Option changes one default of an engine. A bad value makes New return an
+// *OptionError.
+type Option func(*options)
+
+// Mode is how loops and handlers are spread over goroutines.
+type Mode uint8
+
+// The modes.
+const (
+	Inline Mode = iota // several loops, each runs the handlers of its sessions
+	Single             // one loop, which runs all handlers: no two ever overlap
+)
+
+// String returns the mode's name, as the -mode flag takes it.
+func (m Mode) String() string {
+	switch m {
+	case Inline:
+		return "inline"
+	case Single:
+		return "single"
+	}
+	return "invalid"
+}
+
+type options struct {
+	mode      Mode
+	loops     int
+	placement Placement
+	reusePort bool
+	spin      time.Duration
+	conn      sock.ConnOptions
+
+	readSize   int
+	readBudget int
+	mailbox    int
+
+	lowWater    int
+	highWater   int
+	outboundCap int
+	engineCap   int64
+	idleBuffers int
+
+	firstMessage time.Duration
+	idle         time.Duration
+	stall        time.Duration
+	linger       time.Duration
+	lifetime     time.Duration
+	drain        time.Duration
+
+	halfOpen     bool
+	crash        bool
+	debugBuffers bool
+	logger       Logger
+	deps         inject.Deps
+
+	err error // the first bad value
+}
+
+// collect applies opts to the defaults, and checks the result.
+func collect(opts []Option) (options, error) {
+	o := options{
+		loops:       runtime.GOMAXPROCS(0),
+		conn:        sock.ConnOptions{NoDelay: true, KeepAliveSeconds: 15, UserTimeoutMillis: 30_000},
+		readSize:    64 << 10,
+		readBudget:  256 << 10,
+		mailbox:     1024,
+		lowWater:    64 << 10,
+		highWater:   256 << 10,
+		outboundCap: 4 << 20,
+		idleBuffers: 8 << 20,
+		stall:       30 * time.Second,
+		linger:      5 * time.Second,
+		drain:       10 * time.Second,
+	}
+	for _, set := range opts {
+		set(&o)
+	}
+	if o.err != nil {
+		return o, o.err
+	}
+	if o.mode == Single {
+		o.loops = 1
+	}
+	if o.engineCap == 0 {
+		o.engineCap = defaultEngineCap()
+	}
+	if o.logger == nil {
+		o.logger = NewZerolog(os.Stderr, Warn)
+	}
+	return o, nil
+}
+
+// defaultEngineCap is half of what the process may use, or 512 MiB where the
+// system does not say.
+func defaultEngineCap() int64 {
+	if limit := memlimit.Bytes(); limit > 0 {
+		return limit / 2
+	}
+	return 512 << 20
+}
+
+// reject records a bad value; the first one is reported.
+func (o *options) reject(option string, value any, why string) {
+	if o.err == nil {
+		o.err = &OptionError{Option: option, Value: value, Why: why}
+	}
+}
+
+// duration stores d, which must be from lo on; 0 switches off if off is true.
+func (o *options) duration(option string, to *time.Duration, d, lo time.Duration, off bool) {
+	switch {
+	case d == 0 && off, d >= lo:
+		*to = d
+	case off:
+		o.reject(option, d, fmt.Sprintf("must be 0 (off) or at least %v", lo))
+	default:
+		o.reject(option, d, fmt.Sprintf("must be at least %v", lo))
+	}
+}
+
+// WithMode chooses how handlers run; the default is Inline.
+func WithMode(m Mode) Option {
+	return func(o *options) {
+		if m > Single {
+			o.reject("mode", m, "must be Inline or Single")
+		}
+		o.mode = m
+	}
+}
+
+// WithLoops sets the number of loops, 1 to 256; the default is GOMAXPROCS.
+// In mode Single there is one.
+func WithLoops(n int) Option {
+	return func(o *options) {
+		if n < 1 || n > 256 {
+			o.reject("loops", n, "must be from 1 to 256")
+		}
+		o.loops = n
+	}
+}
+
+// WithPlacement chooses the loop of a new connection; the default is RoundRobin.
+func WithPlacement(p Placement) Option {
+	return func(o *options) {
+		if p > SourceHash {
+			o.reject("placement", p, "must be RoundRobin, LeastSessions or SourceHash")
+		}
+		o.placement = p
+	}
+}
+
+// WithReusePort gives every loop a TCP listening socket of its own
+// (SO_REUSEPORT); the kernel then places connections. A loop that is held up holds up the
+// connections in its queue, too.
+func WithReusePort() Option { return func(o *options) { o.reusePort = true } }
+
+// WithSpin has a loop poll for this long, 0 to 1 ms, after it last had work,
+// before it parks. 20 to 50 µs halve the round trip of a lone connection, and
+// keep a processor busy meanwhile. The default is 0.
+func WithSpin(d time.Duration) Option {
+	return func(o *options) {
+		if d < 0 || d > time.Millisecond {
+			o.reject("spin", d, "must be from 0 to 1ms")
+		}
+		o.spin = d
+	}
+}
+
+// WithNoDelay sets TCP_NODELAY on accepted connections; the default is on.
+func WithNoDelay(on bool) Option { return func(o *options) { o.conn.NoDelay = on } }
+
+// WithKeepAlive sets idle time and interval of TCP keep-alive probes, in whole
+// seconds; 0 switches them off. The default is 15 s.
+func WithKeepAlive(d time.Duration) Option {
+	return func(o *options) {
+		if d != 0 && d < time.Second || d > 32767*time.Second {
+			o.reject("keep-alive", d, "must be 0 (off) or from 1s to 32767s")
+		}
+		o.conn.KeepAliveSeconds = int(d / time.Second)
+	}
+}
+
+// WithUserTimeout bounds how long sent data may stay unacknowledged
+// (TCP_USER_TIMEOUT, Linux); 0 leaves it to the system. The default is 30 s.
+func WithUserTimeout(d time.Duration) Option {
+	return func(o *options) {
+		if d < 0 || d > math.MaxInt32*time.Millisecond {
+			o.reject("user timeout", d, "must be from 0 to 596h")
+		}
+		o.conn.UserTimeoutMillis = int(d / time.Millisecond)
+	}
+}
+
+// WithReadBudget bounds how many bytes one session may read in a turn of its
+// loop before the others have theirs; the default is 256 KiB.
+func WithReadBudget(bytes int) Option {
+	return func(o *options) {
+		if bytes < 1 {
+			o.reject("read budget", bytes, "must be at least 1 byte")
+		}
+		o.readBudget = bytes
+	}
+}
+
+// WithMailbox bounds how many posted tasks may wait for a loop; the default is
+// 1024.
+func WithMailbox(tasks int) Option {
+	return func(o *options) {
+		if tasks < 1 {
+			o.reject("mailbox", tasks, "must be at least 1")
+		}
+		o.mailbox = tasks
+	}
+}
+
+// WithOutbound sets a session's water marks and cap for queued output, in bytes,
+// with 0 <= low < high <= limit. At high water it stops reading, at low water it
+// reads again; above high water what does not fit under the limit is refused.
+// The defaults are 64 KiB, 256 KiB and 4 MiB.
+func WithOutbound(low, high, limit int) Option {
+	return func(o *options) {
+		if low < 0 || high <= low || limit < high {
+			o.reject("outbound", [3]int{low, high, limit}, "must be 0 <= low < high <= limit")
+		}
+		o.lowWater, o.highWater, o.outboundCap = low, high, limit
+	}
+}
+
+// WithOutboundTotal bounds the output queued in all sessions together, in bytes.
+// The default is half of the memory limit: GOMEMLIMIT, else the cgroup's, else
+// the machine's memory.
+func WithOutboundTotal(bytes int64) Option {
+	return func(o *options) {
+		if bytes < 1 {
+			o.reject("outbound total", bytes, "must be at least 1 byte")
+		}
+		o.engineCap = bytes
+	}
+}
+
+// WithIdleBuffers bounds the memory that is kept for later use, in bytes; the
+// default is 8 MiB, 0 keeps none.
+func WithIdleBuffers(bytes int) Option {
+	return func(o *options) {
+		if bytes < 0 {
+			o.reject("idle buffers", bytes, "must not be negative")
+		}
+		o.idleBuffers = bytes
+		if bytes == 0 {
+			o.idleBuffers = -1
+		}
+	}
+}
+
+// Deadlines are kept to within 20 ms.
+const deadlineMin = tickLength
+
+// WithFirstMessageTimeout closes sessions that receive nothing for this long
+// after they opened, unless reading is paused; 0 switches it off. The default is
+// off, because some servers only push.
+func WithFirstMessageTimeout(d time.Duration) Option {
+	return func(o *options) { o.duration("first message timeout", &o.firstMessage, d, deadlineMin, true) }
+}
+
+// WithIdleTimeout closes sessions that receive and send nothing for this long.
+// That something was sent is noticed when the time is up, which then starts
+// again. While reading is paused the clock stands still. The default is off.
+func WithIdleTimeout(d time.Duration) Option {
+	return func(o *options) { o.duration("idle timeout", &o.idle, d, deadlineMin, true) }
+}
+
+// WithStallTimeout aborts sessions as slow consumers when output is queued and
+// the kernel takes none of it for this long; 0 switches it off. The default is
+// 30 s.
+func WithStallTimeout(d time.Duration) Option {
+	return func(o *options) { o.duration("stall timeout", &o.stall, d, deadlineMin, true) }
+}
+
+// WithLinger bounds how long a closing session waits for the peer's FIN; the
+// default is 5 s.
+func WithLinger(d time.Duration) Option {
+	return func(o *options) { o.duration("linger", &o.linger, d, deadlineMin, false) }
+}
+
+// WithLifetime closes sessions that have been open for this long; the default is
+// off.
+func WithLifetime(d time.Duration) Option {
+	return func(o *options) { o.duration("lifetime", &o.lifetime, d, deadlineMin, true) }
+}
+
+// WithDrainTimeout bounds the graceful shutdown at the end of Serve; the default
+// is 10 s.
+func WithDrainTimeout(d time.Duration) Option {
+	return func(o *options) { o.duration("drain timeout", &o.drain, d, deadlineMin, false) }
+}
+
+// WithHalfOpen leaves sessions whose handler is a session.PeerCloser open for
+// writing after the peer's FIN; otherwise they drain and close.
+func WithHalfOpen() Option { return func(o *options) { o.halfOpen = true } }
+
+// WithCrashOnPanic lets a handler's panic end the process, instead of its
+// session.
+func WithCrashOnPanic() Option { return func(o *options) { o.crash = true } }
+
+// WithDebugBuffers makes use of released buffers panic and remembers who holds
+// the others, at a price; see buffer.Config.
+func WithDebugBuffers() Option { return func(o *options) { o.debugBuffers = true } }
+
+// WithLogger sends named events to l; the default writes warnings and errors as
+// JSON lines to standard error, with zerolog.
+func WithLogger(l Logger) Option {
+	return func(o *options) {
+		if l == nil {
+			o.reject("logger", l, "must not be nil; NoLog is silent")
+		}
+		o.logger = l
+	}
+}
+
+// WithDeps replaces clock, sockets and poller. Only weir's own tests can name
+// the argument.
+func WithDeps(d inject.Deps) Option { return func(o *options) { o.deps = d } }

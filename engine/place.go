@@ -1,0 +1,88 @@
+package engine
+
+import (
+	"hash/maphash"
+	"net/netip"
+
+	"github.com/weirnet/weir/internal/sock"
+	"github.com/weirnet/weir/session"
+)
+
+// Placement decides which loop a new connection lives on.
+type Placement uint8
+
+// The placements.
+const (
+	RoundRobin    Placement = iota // the next loop
+	LeastSessions                  // the loop with the fewest sessions
+	SourceHash                     // the same loop for the same peer address, ports aside
+)
+
+// connection is an open descriptor on its way to a loop, which will own it.
+type connection struct {
+	fd        int
+	peer      netip.AddrPort
+	local     bool // a unix socket
+	configure bool // set the options that the listener did not hand down
+	handler   *session.Behaviour
+}
+
+// place gives a connection to a loop. On the acceptor's loop.
+func (a *acceptor) place(k connection) {
+	e := a.loop.engine
+	target := a.loop // with a listening socket per loop the kernel has chosen
+	if a.alone {
+		target = e.choose(a.loop, k.peer)
+	}
+	if err := target.adopt(k, a.loop); err != nil {
+		a.loop.stats.refused.Add(1)
+		e.log.acceptError(acceptRefused, err)
+		a.loop.sockets.Close(k.fd)
+	}
+}
+
+// choose picks the loop by policy.
+func (e *Engine) choose(here *loop, peer netip.AddrPort) *loop {
+	switch e.options.placement {
+	case LeastSessions:
+		least := here
+		for _, l := range e.loops {
+			if l.live.Load() < least.live.Load() {
+				least = l
+			}
+		}
+		return least
+	case SourceHash:
+		return e.loops[maphash.Comparable(e.seed, peer.Addr())%uint64(len(e.loops))]
+	default:
+		return e.loops[e.placed.Add(1)%uint64(len(e.loops))]
+	}
+}
+
+// adopt takes a connection over: it gets a slot and a session, and is opened in
+// the loop's next turn, or at once if it comes from the loop itself.
+func (l *loop) adopt(k connection, from *loop) error {
+	if k.configure && !k.local {
+		if err := sock.Configure(l.sockets, k.fd, l.engine.options.conn); err != nil {
+			return err
+		}
+	}
+	c := l.slots.take()
+	if c == nil {
+		return session.ReasonOverLimit
+	}
+	l.live.Add(1)
+	c.fd = int32(k.fd)
+	c.flags = fresh
+	if k.local {
+		c.flags |= local
+	}
+	c.refs.Store(1)
+	c.session.Store(session.New(c.id, c, k.peer, l.clock.Now(), k.handler))
+	if from == l {
+		l.open(c)
+	} else {
+		l.mail.post(c)
+	}
+	return nil
+}

@@ -1,0 +1,107 @@
+package engine
+
+import (
+	"sync/atomic"
+
+	"github.com/weirnet/weir/buffer"
+	"github.com/weirnet/weir/session"
+)
+
+// loopStats are a loop's counters. The loop adds, anybody reads.
+type loopStats struct {
+	turns        atomic.Uint64
+	parks        atomic.Uint64
+	stale        atomic.Uint64
+	accepted     atomic.Uint64
+	refused      atomic.Uint64
+	acceptErrors atomic.Uint64
+	acceptPauses atomic.Uint64
+	opened       atomic.Uint64
+	closed       [session.Reasons]atomic.Uint64
+	unsent       atomic.Uint64
+	bytesIn      atomic.Uint64
+	bytesOut     atomic.Uint64 // of closed sessions
+}
+
+// Stats are an engine's counters. They are read one after the other while the
+// engine runs, so they need not add up to the last unit.
+type Stats struct {
+	Loops    int
+	Sessions int // placed on a loop and not closed
+
+	Accepted     uint64 // connections taken from listeners
+	Refused      uint64 // of these: no room, or the poller refused
+	AcceptErrors uint64 // errors of accept, those that it pauses for included
+	AcceptPauses uint64 // times accepting paused for lack of descriptors or memory
+
+	Opened uint64            // sessions whose OnOpen was called
+	Closed map[string]uint64 // sessions whose OnClose was called, by Reason; none is left out
+
+	BytesIn  uint64
+	BytesOut uint64 // taken by the kernel
+	Unsent   uint64 // bytes that sessions had queued when they ended
+	Queued   int64  // bytes queued now
+
+	Turns       uint64 // of all loops
+	Parks       uint64 // turns in which a loop went to sleep
+	StaleEvents uint64 // events for connections that were closed already
+
+	Memory Memory
+}
+
+// Memory tells what the engine's buffers and queues take, in bytes.
+type Memory struct {
+	Buffers buffer.Stats
+
+	// Of the open sessions, at this moment.
+	QueuedAverage int64
+	QueuedMax     int64
+	QueuedMaxID   uint64 // the session that has QueuedMax; 0 if none has any
+}
+
+// Stats returns the engine's counters; any goroutine may call it. It looks at
+// every session: about a millisecond for 10,000.
+func (e *Engine) Stats() Stats {
+	st := Stats{
+		Loops: len(e.loops), Sessions: e.count(), Queued: e.shared.Queued.Load(),
+		Closed: make(map[string]uint64, session.Reasons),
+	}
+	for _, l := range e.loops {
+		c := &l.stats
+		st.Accepted += c.accepted.Load()
+		st.Refused += c.refused.Load()
+		st.AcceptErrors += c.acceptErrors.Load()
+		st.AcceptPauses += c.acceptPauses.Load()
+		st.Opened += c.opened.Load()
+		st.BytesIn += c.bytesIn.Load()
+		st.BytesOut += c.bytesOut.Load()
+		st.Unsent += c.unsent.Load()
+		st.Turns += c.turns.Load()
+		st.Parks += c.parks.Load()
+		st.StaleEvents += c.stale.Load()
+		for r := session.ReasonPeerClosed; int(r) < session.Reasons; r++ {
+			st.Closed[r.String()] += c.closed[r].Load()
+		}
+	}
+	st.Memory.Buffers = e.pool.Stats()
+	e.lookAtSessions(&st)
+	return st
+}
+
+// lookAtSessions adds what only the sessions themselves know.
+func (e *Engine) lookAtSessions(st *Stats) {
+	var n, total int64
+	e.Sessions(func(s *session.Session) bool {
+		now := s.Stats()
+		n++
+		total += int64(now.Queued)
+		st.BytesOut += now.BytesOut
+		if queued := int64(now.Queued); queued > st.Memory.QueuedMax {
+			st.Memory.QueuedMax, st.Memory.QueuedMaxID = queued, s.ID()
+		}
+		return true
+	})
+	if n > 0 {
+		st.Memory.QueuedAverage = total / n
+	}
+}
