@@ -44,7 +44,6 @@ type loop struct {
 
 	clock     inject.Clock
 	now       time.Time // of this turn, since the poll
-	yieldedAt time.Time
 	foundAt   time.Time // when a poll last found something, for spinning
 	wheel     wheel
 
@@ -56,6 +55,7 @@ type loop struct {
 	marked    []*conn
 	tasks     [taskBatch]func()
 	obeyed    uint32 // the order that was carried out
+	bytesIn   uint64 // received in this turn, not yet in stats
 
 	segment *buffer.Segment // what sessions are read into, one after the other
 }
@@ -70,10 +70,6 @@ const (
 const (
 	eventBatch = 512 // events per poll
 	taskBatch  = 64  // tasks per turn
-
-	// yieldEvery is how long a busy loop runs before it lets other goroutines
-	// have its processor. At GOMAXPROCS=1 they would wait 20 ms otherwise.
-	yieldEvery = 100 * time.Microsecond
 
 	tickLength = 10 * time.Millisecond
 )
@@ -131,15 +127,12 @@ func (l *loop) poll() {
 	if err != nil {
 		l.engine.fail(fmt.Errorf("engine: poller of loop %d: %w", l.index, err))
 	}
-	if n > 0 {
-		l.foundAt = l.now
-	}
 	for _, event := range l.events[:n] {
 		l.note(event)
 	}
-	if n > 0 && l.now.Sub(l.yieldedAt) > yieldEvery {
-		l.yieldedAt = l.now
-		runtime.Gosched()
+	if n > 0 {
+		l.foundAt = l.now
+		runtime.Gosched() // a loop that is never idle would keep others waiting for 20 ms
 	}
 }
 
@@ -262,6 +255,10 @@ func (l *loop) readReady() {
 			l.read(c)
 		}
 	}
+	if l.bytesIn > 0 {
+		l.stats.bytesIn.Add(l.bytesIn)
+		l.bytesIn = 0
+	}
 }
 
 // read reads c until it is empty, paused or over, or its budget is used up.
@@ -294,7 +291,7 @@ func (l *loop) read(c *conn) {
 		budget -= n
 		c.flags |= received
 		c.readAt = l.tickOf(l.now)
-		l.stats.bytesIn.Add(uint64(n))
+		l.bytesIn += uint64(n)
 		l.settle(c, c.drive().Deliver(l.segment, room[:n]))
 		l.keepSegmentPrivate()
 	}
@@ -311,6 +308,9 @@ func (l *loop) keepSegmentPrivate() {
 
 // settle makes c follow its session's status.
 func (l *loop) settle(c *conn, st transport.Status) {
+	if st == 0 && c.flags&(paused|stuck|armed) == 0 {
+		return // nothing to do, as after nearly every message
+	}
 	if st&transport.Aborted != 0 {
 		l.mark(c)
 		return

@@ -10,7 +10,7 @@ import (
 )
 
 // Accept takes one connection.
-func (kernel) Accept(fd int) (int, netip.AddrPort, syscall.Errno) {
+func (*kernel) Accept(fd int) (int, netip.AddrPort, syscall.Errno) {
 	for {
 		conn, address, err := accept(fd)
 		if err == unix.EINTR {

@@ -15,7 +15,7 @@ import (
 // and that is shared with every duplicate of it. So this call, unlike those that
 // carry traffic, does tell the scheduler: if somebody makes the listener
 // blocking behind our back, one thread waits and not the whole program.
-func (kernel) Accept(fd int) (int, netip.AddrPort, syscall.Errno) {
+func (*kernel) Accept(fd int) (int, netip.AddrPort, syscall.Errno) {
 	for {
 		var address unix.RawSockaddrAny
 		size := uint32(unix.SizeofSockaddrAny)

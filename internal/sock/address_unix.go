@@ -33,7 +33,7 @@ func addrPortFrom(address unix.Sockaddr) netip.AddrPort {
 }
 
 // LocalAddr is the address that fd is bound to.
-func (kernel) LocalAddr(fd int) net.Addr {
+func (*kernel) LocalAddr(fd int) net.Addr {
 	address, err := unix.Getsockname(fd)
 	if err != nil {
 		return nil

@@ -22,7 +22,7 @@ import (
 // cannot have its own. Listeners of package net are non-blocking; one that has
 // been made blocking (os.File.Fd does that) is refused instead of being changed
 // under the feet of whoever relies on it.
-func (kernel) Adopt(l net.Listener) (Listener, error) {
+func (*kernel) Adopt(l net.Listener) (Listener, error) {
 	c, ok := l.(syscall.Conn)
 	if !ok {
 		return Listener{}, fmt.Errorf("sock: cannot adopt %T: it has no SyscallConn method: %w", l, errors.ErrUnsupported)

@@ -15,7 +15,7 @@ import (
 // The race detector is told here too: package unix does so for Read only.
 
 // Recv reads into p.
-func (kernel) Recv(fd int, p []byte) (int, syscall.Errno) {
+func (*kernel) Recv(fd int, p []byte) (int, syscall.Errno) {
 	p = p[:min(len(p), MaxBytes)]
 	for {
 		n, err := unix.Read(fd, p)
@@ -30,7 +30,7 @@ func (kernel) Recv(fd int, p []byte) (int, syscall.Errno) {
 }
 
 // Send writes p.
-func (kernel) Send(fd int, p []byte) (int, syscall.Errno) {
+func (*kernel) Send(fd int, p []byte) (int, syscall.Errno) {
 	p = p[:min(len(p), MaxBytes)]
 	for {
 		n, err := unix.SendmsgN(fd, p, nil, nil, sendFlags)
@@ -45,7 +45,7 @@ func (kernel) Send(fd int, p []byte) (int, syscall.Errno) {
 }
 
 // Sendv writes the views in order. Package unix allocates the vectors.
-func (kernel) Sendv(fd int, views [][]byte) (int, syscall.Errno) {
+func (*kernel) Sendv(fd int, views [][]byte) (int, syscall.Errno) {
 	var array [MaxViews][]byte
 	capped := array[:capViews(&array, views)]
 	for {

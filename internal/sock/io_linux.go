@@ -16,7 +16,7 @@ import (
 // here gives it room for them.
 
 // Recv reads into p.
-func (kernel) Recv(fd int, p []byte) (int, syscall.Errno) {
+func (*kernel) Recv(fd int, p []byte) (int, syscall.Errno) {
 	p = p[:min(len(p), MaxBytes)]
 	for {
 		n, errno := rawBuffer(unix.SYS_RECVFROM, fd, p, unix.MSG_DONTWAIT)
@@ -31,7 +31,7 @@ func (kernel) Recv(fd int, p []byte) (int, syscall.Errno) {
 }
 
 // Send writes p.
-func (kernel) Send(fd int, p []byte) (int, syscall.Errno) {
+func (*kernel) Send(fd int, p []byte) (int, syscall.Errno) {
 	p = p[:min(len(p), MaxBytes)]
 	for {
 		n, errno := rawBuffer(unix.SYS_SENDTO, fd, p, sendFlags)
@@ -46,7 +46,7 @@ func (kernel) Send(fd int, p []byte) (int, syscall.Errno) {
 }
 
 // Sendv writes the views in order.
-func (kernel) Sendv(fd int, views [][]byte) (int, syscall.Errno) {
+func (*kernel) Sendv(fd int, views [][]byte) (int, syscall.Errno) {
 	var vectors [MaxViews]unix.Iovec
 	var message unix.Msghdr
 	message.Iov = &vectors[0]

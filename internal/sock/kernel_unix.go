@@ -12,15 +12,15 @@ import (
 type kernel struct{}
 
 // Kernel returns the operating system's sockets.
-func Kernel() System { return kernel{} }
+func Kernel() System { return &kernel{} }
 
 // ShutdownWrite sends FIN after what is queued in the kernel.
-func (kernel) ShutdownWrite(fd int) syscall.Errno {
+func (*kernel) ShutdownWrite(fd int) syscall.Errno {
 	return errnoOf(unix.Shutdown(fd, unix.SHUT_WR))
 }
 
 // Close closes fd, once.
-func (kernel) Close(fd int) syscall.Errno {
+func (*kernel) Close(fd int) syscall.Errno {
 	return errnoOf(unix.Close(fd))
 }
 

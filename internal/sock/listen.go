@@ -18,7 +18,7 @@ import (
 
 // Listen opens a listening socket. On tcp, an empty host is both IPv4 and IPv6
 // where the system can.
-func (k kernel) Listen(network, address string, o ListenOptions) (Listener, error) {
+func (k *kernel) Listen(network, address string, o ListenOptions) (Listener, error) {
 	switch network {
 	case "tcp", "tcp4", "tcp6":
 		return k.listen(network, address, o)
@@ -28,7 +28,7 @@ func (k kernel) Listen(network, address string, o ListenOptions) (Listener, erro
 	return Listener{}, listenError(network, nil, fmt.Errorf("%s: %w", address, net.UnknownNetworkError(network)))
 }
 
-func (k kernel) listen(network, address string, o ListenOptions) (Listener, error) {
+func (k *kernel) listen(network, address string, o ListenOptions) (Listener, error) {
 	config := net.ListenConfig{
 		KeepAlive: -1, // theirs is set at accept, which they never see
 		Control: func(_, _ string, c syscall.RawConn) error {
@@ -58,7 +58,7 @@ func (k kernel) listen(network, address string, o ListenOptions) (Listener, erro
 }
 
 // prepare sets what must be set before the socket is bound.
-func (k kernel) prepare(fd int, network string, o ListenOptions) error {
+func (k *kernel) prepare(fd int, network string, o ListenOptions) error {
 	if o.ReusePort {
 		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, reusePort, 1); err != nil {
 			return err

@@ -24,7 +24,7 @@ const maxPath = len(unix.RawSockaddrUnix{}.Path) - 1
 
 // listenUnix binds a unix socket. A name that starts with @ is abstract on
 // Linux: it has no file.
-func (k kernel) listenUnix(path string, o ListenOptions) (Listener, error) {
+func (k *kernel) listenUnix(path string, o ListenOptions) (Listener, error) {
 	address := &net.UnixAddr{Name: path, Net: "unix"}
 	if path == "" {
 		return Listener{}, listenError("unix", address, errors.New("missing address"))

@@ -12,7 +12,7 @@ import (
 
 // SetOption sets one option. What this system, or this kind of socket, does not
 // have gives an error that wraps errors.ErrUnsupported.
-func (kernel) SetOption(fd int, o Option, value int) error {
+func (*kernel) SetOption(fd int, o Option, value int) error {
 	var err error
 	switch o {
 	case NoDelay:
@@ -39,7 +39,7 @@ func (kernel) SetOption(fd int, o Option, value int) error {
 }
 
 // Option reads one option.
-func (kernel) Option(fd int, o Option) (int, error) {
+func (*kernel) Option(fd int, o Option) (int, error) {
 	var value int
 	var err error
 	switch o {

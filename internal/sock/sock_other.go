@@ -16,50 +16,50 @@ import (
 type kernel struct{}
 
 // Kernel returns the operating system's sockets. Here, every method fails.
-func Kernel() System { return kernel{} }
+func Kernel() System { return &kernel{} }
 
 func unsupported(what string) error {
 	return fmt.Errorf("sock: %s on %s: %w", what, runtime.GOOS, errors.ErrUnsupported)
 }
 
 // Listen fails.
-func (kernel) Listen(_, _ string, _ ListenOptions) (Listener, error) {
+func (*kernel) Listen(_, _ string, _ ListenOptions) (Listener, error) {
 	return Listener{}, unsupported("listen")
 }
 
 // Adopt fails.
-func (kernel) Adopt(net.Listener) (Listener, error) {
+func (*kernel) Adopt(net.Listener) (Listener, error) {
 	return Listener{}, unsupported("adopt a listener")
 }
 
 // Accept fails.
-func (kernel) Accept(int) (int, netip.AddrPort, syscall.Errno) {
+func (*kernel) Accept(int) (int, netip.AddrPort, syscall.Errno) {
 	return -1, netip.AddrPort{}, syscall.ENOSYS
 }
 
 // Recv fails.
-func (kernel) Recv(int, []byte) (int, syscall.Errno) { return 0, syscall.ENOSYS }
+func (*kernel) Recv(int, []byte) (int, syscall.Errno) { return 0, syscall.ENOSYS }
 
 // Send fails.
-func (kernel) Send(int, []byte) (int, syscall.Errno) { return 0, syscall.ENOSYS }
+func (*kernel) Send(int, []byte) (int, syscall.Errno) { return 0, syscall.ENOSYS }
 
 // Sendv fails.
-func (kernel) Sendv(int, [][]byte) (int, syscall.Errno) { return 0, syscall.ENOSYS }
+func (*kernel) Sendv(int, [][]byte) (int, syscall.Errno) { return 0, syscall.ENOSYS }
 
 // ShutdownWrite fails.
-func (kernel) ShutdownWrite(int) syscall.Errno { return syscall.ENOSYS }
+func (*kernel) ShutdownWrite(int) syscall.Errno { return syscall.ENOSYS }
 
 // Close fails.
-func (kernel) Close(int) syscall.Errno { return syscall.ENOSYS }
+func (*kernel) Close(int) syscall.Errno { return syscall.ENOSYS }
 
 // SetOption fails.
-func (kernel) SetOption(int, Option, int) error { return unsupported("set an option") }
+func (*kernel) SetOption(int, Option, int) error { return unsupported("set an option") }
 
 // Option fails.
-func (kernel) Option(int, Option) (int, error) { return 0, unsupported("read an option") }
+func (*kernel) Option(int, Option) (int, error) { return 0, unsupported("read an option") }
 
 // LocalAddr is nil.
-func (kernel) LocalAddr(int) net.Addr { return nil }
+func (*kernel) LocalAddr(int) net.Addr { return nil }
 
 // Dup fails.
 func Dup(syscall.Conn) (fd int, err error) { return -1, unsupported("duplicate a connection") }
