@@ -42,10 +42,10 @@ type loop struct {
 	poller poller.Poller
 	events []poller.Event
 
-	clock     inject.Clock
-	now       time.Time // of this turn, since the poll
-	foundAt   time.Time // when a poll last found something, for spinning
-	wheel     wheel
+	clock   inject.Clock
+	now     time.Time // of this turn, since the poll
+	foundAt time.Time // when a poll last found something, for spinning
+	wheel   wheel
 
 	acceptors []*acceptor
 	ready     []uint64 // ids of sessions with something to read
