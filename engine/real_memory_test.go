@@ -4,13 +4,14 @@ import (
 	"testing"
 
 	"github.com/weirnet/weir/engine"
+	"github.com/weirnet/weir/session"
 )
 
 // TestMemoryStatsAddUp compares what the engine says of its memory with a load
 // whose every byte is known: two clients that do not read, and one that is idle.
 // That all of it is given back at the end is checked by launch.
 func TestMemoryStatsAddUp(t *testing.T) {
-	const first, second = 3 << 20, 1 << 20
+	const first, second = 64 << 20, 48 << 20 // far more than the kernel holds
 	v := serve(t, "tcp4", newProbe(), engine.WithLoops(2), engine.WithUserTimeout(0))
 	_, fat := v.open()
 	_, thin := v.open()
@@ -18,14 +19,21 @@ func TestMemoryStatsAddUp(t *testing.T) {
 	must(t, fat.Send(make([]byte, first)))
 	must(t, thin.Send(make([]byte, second)))
 
-	st, a, b := v.engine.Stats(), fat.Stats(), thin.Stats()
-	if a.Queued == 0 || a.Queued+int(a.BytesOut) != first || b.Queued+int(b.BytesOut) != second {
+	// The kernels take more for a while, as the clients' windows grow.
+	var st engine.Stats
+	var a, b session.Stats
+	until(t, "the books at rest", func() bool {
+		a, b = fat.Stats(), thin.Stats()
+		st = v.engine.Stats()
+		return a == fat.Stats() && b == thin.Stats() && st.Queued == int64(a.Queued+b.Queued)
+	})
+	if a.Queued <= b.Queued || b.Queued == 0 || a.Queued+int(a.BytesOut) != first || b.Queued+int(b.BytesOut) != second {
 		t.Fatalf("of %d and %d bytes, %d and %d are queued and %d and %d sent", first, second, a.Queued, b.Queued, a.BytesOut, b.BytesOut)
 	}
 	total := int64(a.Queued + b.Queued)
 	m := st.Memory
-	if st.Queued != total || m.QueuedAverage != total/3 {
-		t.Errorf("queued %d, on average %d; want %d and %d", st.Queued, m.QueuedAverage, total, total/3)
+	if m.QueuedAverage != total/3 {
+		t.Errorf("queued %d on average, want %d", m.QueuedAverage, total/3)
 	}
 	if m.QueuedMax != int64(a.Queued) || m.QueuedMaxID != fat.ID() {
 		t.Errorf("session %x has most, %d bytes; want %x with %d", m.QueuedMaxID, m.QueuedMax, fat.ID(), a.Queued)
