@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -28,10 +29,12 @@ type acceptor struct {
 	retryAt  time.Time     // paused until then; zero: not paused
 	backoff  time.Duration // the present pause
 	closed   bool
+
+	unwanted atomic.Bool // to be closed; any goroutine may ask
 }
 
 const (
-	acceptBatch      = 64
+	acceptBatch      = 64 // connections per turn, so that a burst does not hold up the sessions
 	acceptBackoffMin = 10 * time.Millisecond
 	acceptBackoffMax = 500 * time.Millisecond
 )
@@ -56,7 +59,8 @@ func (a *acceptor) start() error {
 	return nil
 }
 
-// accept takes a batch of connections. On the loop.
+// accept takes a batch of connections, and sorts the errors of accept(2). On the
+// loop.
 func (a *acceptor) accept() {
 	for range acceptBatch {
 		if a.closed {
@@ -98,7 +102,8 @@ func (a *acceptor) pause(errno syscall.Errno) {
 	a.loop.engine.log.acceptError(acceptPaused, errno)
 }
 
-func (a *acceptor) pausedUntil(now time.Time) bool {
+// pauseOver tells whether it is time to accept again.
+func (a *acceptor) pauseOver(now time.Time) bool {
 	return !a.retryAt.IsZero() && !now.Before(a.retryAt)
 }
 
@@ -124,6 +129,24 @@ func (a *acceptor) close() {
 	a.loop.engine.acceptorEnded()
 }
 
+// askAcceptors has the loop look at its acceptors: some are unwanted, or may try
+// again. Any goroutine.
+func (l *loop) askAcceptors() {
+	l.asked.Store(true)
+	l.mail.knock()
+}
+
+// lookAtAcceptors closes what is unwanted, and lets the others try again.
+func (l *loop) lookAtAcceptors() {
+	for _, a := range l.acceptors {
+		if a.unwanted.Load() {
+			a.close()
+		} else {
+			a.resume()
+		}
+	}
+}
+
 // acceptReady tells whether an acceptor has somebody waiting.
 func (l *loop) acceptReady() bool {
 	for _, a := range l.acceptors {
@@ -146,13 +169,12 @@ type Listener struct {
 func (l *Listener) Addr() net.Addr { return l.addr }
 
 // Close stops accepting; sessions live on. Any goroutine may call it, handlers
-// included; it does not wait. A second call does nothing. It returns
-// session.ErrMailboxFull if a loop has too much to do: try again.
+// included; it does not wait. A second call does nothing. The error is always
+// nil; it is there for io.Closer.
 func (l *Listener) Close() error {
 	for _, a := range l.acceptors {
-		if !a.loop.mail.postTask(a.close) && a.loop.order.Load() == orderRun {
-			return session.ErrMailboxFull
-		}
+		a.unwanted.Store(true)
+		a.loop.askAcceptors()
 	}
 	return nil
 }

@@ -48,7 +48,7 @@ func (l *loop) noticeSent(c *conn) {
 	}
 	if sent := uint32(c.drive().Progress()); sent != c.sentSeen {
 		c.sentSeen = sent
-		c.readAt = l.tickOf(l.now)
+		c.activeAt = l.tickOf(l.now)
 	}
 }
 
@@ -83,7 +83,7 @@ func (l *loop) nextDeadline(c *conn) (due tick, why session.Reason, ok bool) {
 		if c.flags&received == 0 {
 			consider(c.openedAt, o.firstMessage, session.ReasonFirstMessage)
 		}
-		consider(c.readAt, o.idle, session.ReasonIdle)
+		consider(c.activeAt, o.idle, session.ReasonIdle)
 	}
 	if c.flags&ending == 0 {
 		consider(c.openedAt, o.lifetime, session.ReasonLifetime)

@@ -69,7 +69,7 @@ func assemble(opts []Option) (*Engine, error) {
 	e.pool = buffer.NewPool(buffer.Config{MaxIdleBytes: o.idleBuffers, Debug: o.debugBuffers})
 	e.shared.Pool = e.pool
 	e.shared.LowWater, e.shared.HighWater, e.shared.Cap = o.lowWater, o.highWater, o.outboundCap
-	e.shared.QueuedCap = o.engineCap
+	e.shared.QueuedCap = o.outboundTotal
 	e.shared.HalfOpen, e.shared.Crash = o.halfOpen, o.crash
 	e.shared.Panicked = e.log.panicked
 	e.started = e.deps.Clock.Now()

@@ -36,15 +36,17 @@ type loop struct {
 	live    atomic.Int32  // sessions placed here; any goroutine
 	order   atomic.Uint32 // an order; any goroutine may raise it
 	stats   loopStats     // any goroutine may read
-	retry   atomic.Bool   // acceptors are to try again; any goroutine may ask
+	asked   atomic.Bool   // acceptors are to be looked at; any goroutine may ask
 	goid    atomic.Uint64 // of the loop's goroutine
 
 	poller poller.Poller
 	events []poller.Event
 
 	clock   inject.Clock
-	now     time.Time // of this turn, since the poll
-	foundAt time.Time // when a poll last found something, for spinning
+	now     time.Time     // of this turn, since the poll
+	found   bool          // this turn's poll found something
+	foundAt time.Time     // when a poll last did
+	gap     time.Duration // between then and the time before
 	wheel   wheel
 
 	acceptors []*acceptor
@@ -70,6 +72,10 @@ const (
 const (
 	eventBatch = 512 // events per poll
 	taskBatch  = 64  // tasks per turn
+
+	// spinWorth is how many spins may lie between two events for the next spin
+	// to be tried. Waking from a park takes as long as one or two of them.
+	spinWorth = 4
 
 	tickLength = 10 * time.Millisecond
 )
@@ -107,13 +113,16 @@ func (l *loop) turn() {
 	l.takeMail()    // 4
 	l.flushDirty()  // 5
 	l.closeMarked() // 6
+	if l.found {
+		runtime.Gosched() // a loop that is never idle would keep others waiting for 20 ms
+	}
 }
 
 // 1. Due timers.
 func (l *loop) expire() {
 	l.wheel.advance(l.tickOf(l.now), func(slot uint32) { l.deadline(l.slots.at(slot)) })
 	for _, a := range l.acceptors {
-		if a.pausedUntil(l.now) {
+		if a.pauseOver(l.now) {
 			a.resume()
 		}
 	}
@@ -130,9 +139,9 @@ func (l *loop) poll() {
 	for _, event := range l.events[:n] {
 		l.note(event)
 	}
-	if n > 0 {
-		l.foundAt = l.now
-		runtime.Gosched() // a loop that is never idle would keep others waiting for 20 ms
+	l.found = n > 0
+	if l.found {
+		l.gap, l.foundAt = l.now.Sub(l.foundAt), l.now
 	}
 }
 
@@ -152,13 +161,14 @@ func (l *loop) wait() (n int, err error) {
 	return l.poller.Park(l.events, l.nextExpiry())
 }
 
-// spin polls for a while instead of parking, if it was worth while last time.
+// spin polls for a while instead of parking, if the next event is likely to come
+// within that time: the last one came soon, a park's own delay included.
 func (l *loop) spin() (n int, err error) {
 	window := l.engine.options.spin
-	if window == 0 {
+	if window == 0 || l.gap > spinWorth*window {
 		return 0, nil
 	}
-	for begin := l.clock.Now(); begin.Sub(l.foundAt) < window; begin = l.clock.Now() {
+	for begin := l.clock.Now(); l.clock.Now().Sub(begin) < window; {
 		if n, err = l.poller.Poll(l.events); n > 0 || err != nil || !l.mail.empty() {
 			return n, err
 		}
@@ -283,6 +293,7 @@ func (l *loop) read(c *conn) {
 		case n == 0:
 			c.flags |= sawFIN
 			l.settle(c, c.drive().PeerClosed())
+			l.closeIfDeaf(c) // a reset may have come behind the FIN, which hides it from reads
 			return
 		}
 		if n < len(room) && c.flags&mustDrain == 0 {
@@ -290,7 +301,7 @@ func (l *loop) read(c *conn) {
 		}
 		budget -= n
 		c.flags |= received
-		c.readAt = l.tickOf(l.now)
+		c.activeAt = l.tickOf(l.now)
 		l.bytesIn += uint64(n)
 		l.settle(c, c.drive().Deliver(l.segment, room[:n]))
 		l.keepSegmentPrivate()
@@ -336,7 +347,7 @@ func (l *loop) pause(c *conn, on bool) {
 		l.closeIfDeaf(c)
 	case c.flags&paused != 0:
 		c.flags &^= paused
-		c.readAt = l.tickOf(l.now)
+		c.activeAt = l.tickOf(l.now)
 		l.schedule(c)
 		l.listReady(c)
 	}
@@ -431,8 +442,8 @@ func (l *loop) takeMail() {
 	if order := l.order.Load(); order != l.obeyed {
 		l.obey(order)
 	}
-	if l.retry.Swap(false) {
-		l.resumeAcceptors()
+	if l.asked.Swap(false) {
+		l.lookAtAcceptors()
 	}
 	for c := l.mail.takeConns(); c != nil; {
 		following := c.next
@@ -466,7 +477,7 @@ func (l *loop) attend(c *conn) {
 func (l *loop) open(c *conn) {
 	c.flags &^= fresh
 	c.openedAt = l.tickOf(l.now)
-	c.readAt = c.openedAt
+	c.activeAt = c.openedAt
 	c.sentSeen = 0
 	interest := poller.Read
 	if c.flags&local == 0 {

@@ -535,12 +535,36 @@ func TestHalfOpenSessionNoticesAReset(t *testing.T) {
 	w.wantReason(t, session.ReasonPeerReset)
 }
 
+// A reset that comes before the FIN is read makes no second event.
+func TestHalfOpenSessionNoticesAResetBehindTheFIN(t *testing.T) {
+	w := &halfOpenWatcher{}
+	st := newStage(t, WithHalfOpen())
+	c := st.connect(w)
+	st.sockets.of(c).fin = true
+	st.tell(c, poller.Readable|poller.ReadClosed|poller.HangUp|poller.Failed)
+	st.loop.turn()
+	if w.peerCloses != 1 {
+		t.Errorf("OnPeerClose was called %d times", w.peerCloses)
+	}
+	w.wantReason(t, session.ReasonPeerReset)
+}
+
 type halfOpenWatcher struct {
 	watcher
 	peerCloses int
 }
 
 func (w *halfOpenWatcher) OnPeerClose(*session.Session) { w.peerCloses++ }
+
+// Stop and Close may give their orders at the same time. The higher one stays.
+func TestOrdersOnlyRise(t *testing.T) {
+	st := newStage(t)
+	st.loop.raise(orderAbort)
+	st.loop.raise(orderDrain)
+	if order := st.loop.order.Load(); order != orderAbort {
+		t.Errorf("order %d, want %d", order, orderAbort)
+	}
+}
 
 // Somebody who found the session by its id closes it before its loop has opened
 // it: it counts neither as opened nor as closed.

@@ -51,7 +51,7 @@ type options struct {
 	lowWater    int
 	highWater   int
 	outboundCap int
-	engineCap   int64
+	outboundTotal   int64
 	idleBuffers int
 
 	firstMessage time.Duration
@@ -95,8 +95,8 @@ func collect(opts []Option) (options, error) {
 	if o.mode == Single {
 		o.loops = 1
 	}
-	if o.engineCap == 0 {
-		o.engineCap = defaultEngineCap()
+	if o.outboundTotal == 0 {
+		o.outboundTotal = defaultOutboundTotal()
 	}
 	if o.logger == nil {
 		o.logger = NewZerolog(os.Stderr, Warn)
@@ -104,9 +104,9 @@ func collect(opts []Option) (options, error) {
 	return o, nil
 }
 
-// defaultEngineCap is half of what the process may use, or 512 MiB where the
+// defaultOutboundTotal is half of what the process may use, or 512 MiB where the
 // system does not say.
-func defaultEngineCap() int64 {
+func defaultOutboundTotal() int64 {
 	if limit := memlimit.Bytes(); limit > 0 {
 		return limit / 2
 	}
@@ -248,7 +248,7 @@ func WithOutboundTotal(bytes int64) Option {
 		if bytes < 1 {
 			o.reject("outbound total", bytes, "must be at least 1 byte")
 		}
-		o.engineCap = bytes
+		o.outboundTotal = bytes
 	}
 }
 

@@ -111,7 +111,7 @@ func TestDefaults(t *testing.T) {
 	if o.loops != runtime.GOMAXPROCS(0) || o.mode != Inline || o.placement != RoundRobin || o.spin != 0 ||
 		!o.conn.NoDelay || o.conn.KeepAliveSeconds != 15 || o.conn.UserTimeoutMillis != 30_000 ||
 		o.readBudget != 256<<10 || o.mailbox != 1024 ||
-		o.lowWater != 64<<10 || o.highWater != 256<<10 || o.outboundCap != 4<<20 || o.engineCap <= 0 ||
+		o.lowWater != 64<<10 || o.highWater != 256<<10 || o.outboundCap != 4<<20 || o.outboundTotal <= 0 ||
 		o.idle != 0 || o.lifetime != 0 || o.stall != 30*time.Second || o.linger != 5*time.Second || o.drain != 10*time.Second ||
 		o.halfOpen || o.crash || o.logger == nil {
 		t.Errorf("defaults are %+v", o)

@@ -32,8 +32,17 @@ func (e *Engine) command(order uint32) {
 		e.log.draining(e.count())
 	}
 	for _, l := range e.loops {
-		l.order.Store(order)
-		l.mail.knock()
+		l.raise(order)
+	}
+}
+
+// raise gives the loop an order, unless a higher one has come meanwhile: Stop and
+// Close may be called at the same time. Any goroutine.
+func (l *loop) raise(order uint32) {
+	for old := l.order.Load(); old < order; old = l.order.Load() {
+		if l.order.CompareAndSwap(old, order) {
+			l.mail.knock()
+		}
 	}
 }
 
@@ -81,14 +90,7 @@ func (e *Engine) descriptorFreed() {
 		return
 	}
 	for _, l := range e.loops {
-		l.retry.Store(true)
-		l.mail.knock()
-	}
-}
-
-func (l *loop) resumeAcceptors() {
-	for _, a := range l.acceptors {
-		a.resume()
+		l.askAcceptors()
 	}
 }
 
