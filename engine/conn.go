@@ -31,7 +31,7 @@ type conn struct {
 	flags     connFlags
 	timer     timer
 	openedAt  tick
-	activeAt    tick   // when something was received last
+	activeAt  tick   // when something was received or seen to be sent last; the idle clock
 	waitingAt tick   // since when output is stuck, or the peer's FIN is awaited
 	sentSeen  uint32 // low bits of Session's bytesOut when last looked at
 }

@@ -78,7 +78,7 @@ func (l *loop) nextDeadline(c *conn) (due tick, why session.Reason, ok bool) {
 		consider(c.waitingAt, patience, session.ReasonSlowConsumer)
 	case c.flags&ending != 0:
 		return 0, 0, false // somebody is just writing the rest
-	case c.flags&paused != 0: // these clocks stand still
+	case c.flags&paused != 0: // nobody waits for input
 	default:
 		if c.flags&received == 0 {
 			consider(c.openedAt, o.firstMessage, session.ReasonFirstMessage)

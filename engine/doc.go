@@ -10,6 +10,8 @@
 //	echo := session.HandlerFunc(func(s *session.Session, f session.Frame) { s.Send(f.Bytes()) })
 //	err := engine.ListenAndServe(ctx, "tcp", "127.0.0.1:7000", echo)
 //
-// Every Engine ends with Close, Shutdown, Stop or the context of Serve;
-// afterwards no goroutine, descriptor or buffer of it is left.
+// Every Engine ends with Close, Shutdown, Stop or the context of Serve. Afterwards
+// no goroutine, descriptor or buffer of it is left, but what other goroutines still
+// hold: a retained Frame until its Release, a descriptor until the Send that is
+// using it returns.
 package engine

@@ -31,7 +31,7 @@ type Engine struct {
 	started time.Time
 	loops   []*loop
 
-	placed          atomic.Uint64 // connections placed so far
+	placed          atomic.Uint64 // connections placed so far by RoundRobin
 	pausedAcceptors atomic.Int32
 	openAcceptors   atomic.Int32
 	serving         atomic.Bool
@@ -113,9 +113,9 @@ func (e *Engine) makeLoops() error {
 // Listen opens a listening socket and accepts sessions for h. Network is tcp,
 // tcp4, tcp6 or unix; port 0 lets the kernel choose. A unix socket file that
 // nobody answers on is replaced; one that is in use, or anything that is not a
-// socket, is an error. Errors are *net.OpError, ErrStopped, or
-// session.ErrMailboxFull if the loop has too much to do. It waits for the loop,
-// and so must not be called from a handler (ErrDeadlock).
+// socket, is an error. Errors are *net.OpError, *OptionError if h is nil, what the
+// poller returned, ErrStopped, or session.ErrMailboxFull if the loop has too much to
+// do. It waits for the loop, and so must not be called from a handler (ErrDeadlock).
 func (e *Engine) Listen(network, address string, h session.Handler) (*Listener, error) {
 	loops := e.loops[:1]
 	if e.options.reusePort && network != "unix" {
@@ -197,7 +197,8 @@ func (e *Engine) startAcceptor(a *acceptor) error {
 	return err
 }
 
-// Session returns the open session with this id, or ErrNotFound.
+// Session returns the session with this id from its place on a loop until its
+// OnClose, or ErrNotFound.
 func (e *Engine) Session(id uint64) (*session.Session, error) {
 	index := (id & placeMask) % uint64(len(e.loops))
 	if s := e.loops[index].slots.session(id); s != nil {
@@ -217,8 +218,9 @@ func (e *Engine) Sessions(yield func(*session.Session) bool) {
 }
 
 // Serve waits until ctx is done, and then shuts down gracefully for at most the
-// drain timeout; or until the engine is ended otherwise. It returns nil after a
-// graceful end, ErrServing when called twice, ErrDeadlock from a handler.
+// drain timeout; or until the engine is ended otherwise. It returns what Shutdown
+// does, nil after a graceful end; ErrServing when called twice, ErrDeadlock from a
+// handler.
 func (e *Engine) Serve(ctx context.Context) error {
 	if e.onLoop() {
 		return ErrDeadlock
@@ -237,13 +239,15 @@ func (e *Engine) Serve(ctx context.Context) error {
 }
 
 // Stop begins a graceful shutdown and returns at once; handlers may call it.
-// Serve, Shutdown and Close return when it has ended.
+// Serve, Shutdown and Close return when it has ended. It has no time limit of its
+// own: peers that do not answer are given the linger and stall time-outs.
 func (e *Engine) Stop() { e.command(orderDrain) }
 
 // Shutdown stops accepting, lets every session write what is queued and send
 // FIN, and waits for the peers to do the same. When ctx ends before that, what
-// is left is aborted, and the error says how many sessions that were. It must
-// not be called from a handler (ErrDeadlock). More than one call is harmless.
+// is left is aborted, and the error says how many sessions that were, and wraps
+// the cause of ctx. Any other error is why the engine failed before. It must not be
+// called from a handler (ErrDeadlock). More than one call is harmless.
 func (e *Engine) Shutdown(ctx context.Context) error {
 	if e.onLoop() {
 		return ErrDeadlock
@@ -264,8 +268,9 @@ func (e *Engine) Shutdown(ctx context.Context) error {
 }
 
 // Close ends the engine at once: sessions are aborted, and what they had queued
-// is counted as unsent. It waits until everything is released, and must not be
-// called from a handler (ErrDeadlock). A second call does nothing.
+// is counted as unsent. It waits until the loops have ended, and must not be called
+// from a handler (ErrDeadlock). A second call does nothing. The error is why the
+// engine failed before, if it did.
 func (e *Engine) Close() error {
 	if e.onLoop() {
 		return ErrDeadlock
@@ -276,7 +281,8 @@ func (e *Engine) Close() error {
 }
 
 // ListenAndServe makes an engine that listens on address for h and serves until
-// ctx is done.
+// ctx is done. The errors are those of New, Listen and Serve; when it returns, the
+// engine has ended.
 func ListenAndServe(ctx context.Context, network, address string, h session.Handler, opts ...Option) error {
 	e, err := New(opts...)
 	if err != nil {

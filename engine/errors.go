@@ -16,9 +16,9 @@ var (
 	// ErrNotFound: no session has this id any more, or ever had.
 	ErrNotFound = errors.New("engine: no such session")
 
-	// ErrDeadlock: Shutdown, Close or Serve was called from a handler or task,
-	// which they would wait for. Stop may be called there.
-	ErrDeadlock = errors.New("engine: would wait for the calling handler; use Stop")
+	// ErrDeadlock: Listen, Adopt, Serve, Shutdown or Close was called from a
+	// handler or task, which they would wait for. Stop may be called there.
+	ErrDeadlock = errors.New("engine: would wait for the calling handler")
 
 	// ErrUnsupported: weir has no poller for this system. It wraps
 	// errors.ErrUnsupported.

@@ -57,7 +57,8 @@ func (NoLog) Enabled(Level) bool { return false }
 func (NoLog) Log(Level, string, []Field) {}
 
 // NewZerolog writes events from the given level on to w, as JSON lines with a
-// time stamp. W is called from several goroutines, one at a time per line.
+// time stamp. Any loop may write, one at a time, a line with each Write. Level
+// Debug also logs each session's open and close.
 func NewZerolog(w io.Writer, least Level) Logger {
 	return Zerolog(zerolog.New(zerolog.SyncWriter(w)).Level(zerologLevel(least)).With().Timestamp().Logger())
 }

@@ -48,11 +48,11 @@ type options struct {
 	readBudget int
 	mailbox    int
 
-	lowWater    int
-	highWater   int
-	outboundCap int
-	outboundTotal   int64
-	idleBuffers int
+	lowWater      int
+	highWater     int
+	outboundCap   int
+	outboundTotal int64
+	idleBuffers   int
 
 	firstMessage time.Duration
 	idle         time.Duration
@@ -163,14 +163,15 @@ func WithPlacement(p Placement) Option {
 	}
 }
 
-// WithReusePort gives every loop a TCP listening socket of its own
-// (SO_REUSEPORT); the kernel then places connections. A loop that is held up holds up the
-// connections in its queue, too.
+// WithReusePort gives every loop a TCP listening socket of its own (SO_REUSEPORT,
+// socket(7); SO_REUSEPORT_LB on FreeBSD). The kernel then places connections, and a
+// loop that is held up holds up those in its queue, too. macOS and the other BSDs
+// need not spread them evenly. The default is off.
 func WithReusePort() Option { return func(o *options) { o.reusePort = true } }
 
-// WithSpin has a loop poll for this long, 0 to 1 ms, after it last had work,
-// before it parks. 20 to 50 µs halve the round trip of a lone connection, and
-// keep a processor busy meanwhile. The default is 0.
+// WithSpin has a loop poll for this long, 0 to 1 ms, before it parks, while its
+// events come no more than four times as far apart. 20 to 50 µs halve the round trip
+// of a lone connection, and keep a processor busy meanwhile. The default is 0.
 func WithSpin(d time.Duration) Option {
 	return func(o *options) {
 		if d < 0 || d > time.Millisecond {
@@ -242,7 +243,8 @@ func WithOutbound(low, high, limit int) Option {
 
 // WithOutboundTotal bounds the output queued in all sessions together, in bytes.
 // The default is half of the memory limit: GOMEMLIMIT, else the cgroup's, else
-// the machine's memory.
+// the machine's memory; 512 MiB where the system does not say, as outside Linux.
+// Goroutines that send at the same moment may exceed it by a message each.
 func WithOutboundTotal(bytes int64) Option {
 	return func(o *options) {
 		if bytes < 1 {
@@ -252,8 +254,8 @@ func WithOutboundTotal(bytes int64) Option {
 	}
 }
 
-// WithIdleBuffers bounds the memory that is kept for later use, in bytes; the
-// default is 8 MiB, 0 keeps none.
+// WithIdleBuffers bounds the memory of buffers that is kept for later use, in
+// bytes; the default is 8 MiB, 0 keeps none.
 func WithIdleBuffers(bytes int) Option {
 	return func(o *options) {
 		if bytes < 0 {
@@ -290,8 +292,8 @@ func WithStallTimeout(d time.Duration) Option {
 	return func(o *options) { o.duration("stall timeout", &o.stall, d, deadlineMin, true) }
 }
 
-// WithLinger bounds how long a closing session waits for the peer's FIN; the
-// default is 5 s.
+// WithLinger bounds how long a closing session waits for the peer's FIN after it
+// sent its own; the default is 5 s.
 func WithLinger(d time.Duration) Option {
 	return func(o *options) { o.duration("linger", &o.linger, d, deadlineMin, false) }
 }

@@ -191,3 +191,17 @@ func TestListenWhenTheMailboxIsFull(t *testing.T) {
 		t.Errorf("%v is a network error", err)
 	}
 }
+
+// A listener can be closed however much its loop has to do.
+func TestListenerClosesThoughTheMailboxIsFull(t *testing.T) {
+	st := newStage(t, WithMailbox(1))
+	a := st.accepting(silent)
+	st.loop.mail.postTask(func() {})
+	if err := (&Listener{acceptors: []*acceptor{a}}).Close(); err != nil {
+		t.Error(err)
+	}
+	st.loop.turn()
+	if !a.closed {
+		t.Error("still listens")
+	}
+}

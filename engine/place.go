@@ -15,7 +15,7 @@ type Placement uint8
 const (
 	RoundRobin    Placement = iota // the next loop
 	LeastSessions                  // the loop with the fewest sessions
-	SourceHash                     // the same loop for the same peer address, ports aside
+	SourceHash                     // the same loop for the same peer address, ports aside; one loop for a unix socket's
 )
 
 // connection is an open descriptor on its way to a loop, which will own it.

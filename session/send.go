@@ -12,7 +12,7 @@ import (
 //
 //  1. Send checks the session's state and limits, and appends to the queue.
 //  2. While handlers of the session run, it is corked: messages gather and go
-//     out together when they return, or at 64 KB.
+//     out together when they return, or at 64 KiB.
 //  3. Otherwise whoever finds the write side free takes it and carries the whole
 //     queue to the kernel, also what others append meanwhile. Nobody waits.
 //  4. What the kernel does not take stays queued; the loop goes on when it says
@@ -20,7 +20,7 @@ import (
 
 const (
 	// corkBytes is how much gathers before a corked session writes. Larger
-	// writes gain little, and the peer could start reading.
+	// writes gain little, and the peer could be reading already.
 	corkBytes = 64 << 10
 
 	// carryBytes is how much one holder writes before it leaves the rest to the
@@ -46,9 +46,9 @@ func (s *Session) Send(p []byte) error {
 
 // SendOwned is Send without a copy: p belongs to the session from now on, and
 // must not be changed until release is called, once, when the bytes have left or
-// the session has closed. Release may be nil, runs on any goroutine, and must
-// not call back into the session. When SendOwned returns an error, p still
-// belongs to the caller, and release is not called.
+// the session has closed. Release may be nil. It runs on any goroutine and with
+// the session locked: it must not block, or call into any session. When SendOwned
+// returns an error, p still belongs to the caller, and release is not called.
 func (s *Session) SendOwned(p []byte, release func()) error {
 	s.mu.Lock()
 	err := s.admit(len(p))
@@ -77,7 +77,8 @@ func (s *Session) SendAndClose(p []byte, reason error) error {
 }
 
 // Flush writes now what handlers have sent so far, instead of when they return.
-// What the kernel does not take stays queued.
+// What the kernel does not take stays queued. It returns ErrClosed once the
+// session is closed.
 func (s *Session) Flush() error {
 	s.mu.Lock()
 	defer s.unlock()
@@ -99,7 +100,7 @@ func (s *Session) admit(n int) error {
 		return ErrClosed
 	}
 	shared, queued := s.link.Shared(), s.queued()
-	if queued >= shared.HighWater && queued+n > shared.Cap {
+	if queued >= shared.HighWater && n > shared.Cap-queued {
 		return ErrBufferFull
 	}
 	if int64(n)+shared.Queued.Load() > shared.QueuedCap {

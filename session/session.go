@@ -31,8 +31,9 @@ type Session struct {
 	flags flags
 	told  transport.Status // what the loop knows, or was asked to look at
 
-	// Write side: belongs to whoever set the writing flag; see send.go.
-	link    transport.Link  // nil once Closed
+	// Write side: anybody appends to out, but only whoever set the writing flag
+	// consumes; see send.go.
+	link    transport.Link  // nil once Closed; only the loop clears it
 	out     *buffer.Chain   // nil while nothing is queued
 	view    *buffer.Segment // what the handler is being shown
 	charged int             // what Shared.Queued counts for out
@@ -120,8 +121,8 @@ func (s *Session) use() (transport.Link, error) {
 	return s.link, nil
 }
 
-// SetHandler changes who is told of what comes next. Inside OnMessage it acts
-// from the next byte on.
+// SetHandler changes who is told of what comes next; h must not be nil. Inside
+// OnMessage it acts from the next byte on. OnOpen is not called again.
 func (s *Session) SetHandler(h Handler) { s.incoming.Store(NewBehaviour(h)) }
 
 // Value returns what SetValue stored last, or nil.

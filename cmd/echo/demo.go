@@ -19,7 +19,7 @@ import (
 
 const demoAbout = `echo demo starts an echo server in this process and puts it under load from
 another one. It shows round trips, checks every byte, and weighs idle sessions.
-It takes about twelve seconds.
+It takes about ten seconds.
 
   echo demo [flags]
 

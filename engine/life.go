@@ -1,0 +1,98 @@
+package engine
+
+import (
+	"github.com/weirnet/weir/internal/sock"
+	"github.com/weirnet/weir/internal/transport"
+	"github.com/weirnet/weir/poller"
+	"github.com/weirnet/weir/session"
+)
+
+// The life of a conn on its loop: it is opened, ends with its output written and
+// the peer's FIN read, is closed in step 6, and its slot is freed.
+
+// open registers a new conn and opens its session.
+func (l *loop) open(c *conn) {
+	c.flags &^= fresh
+	c.openedAt = l.tickOf(l.now)
+	c.activeAt = c.openedAt
+	c.sentSeen = 0
+	interest := poller.Read
+	if c.flags&local == 0 {
+		interest |= poller.Write
+	}
+	if err := l.poller.Add(int(c.fd), interest, poller.Token(c.id)); err != nil {
+		l.engine.log.acceptError(acceptRegister, err)
+		l.stats.refused.Add(1)
+		c.drive().End(session.ReasonIOError, err, true)
+		l.mark(c)
+		return
+	}
+	st, opened := c.drive().Open()
+	l.settle(c, st)
+	if opened {
+		l.stats.opened.Add(1)
+		l.engine.log.open(c.session.Load())
+	}
+	if l.obeyed != orderRun {
+		l.sendAway(c)
+	}
+	l.schedule(c)
+}
+
+// readRest has c read to its end and closed, since nothing can be written.
+func (l *loop) readRest(c *conn) {
+	if c.flags&sawFIN != 0 {
+		l.mark(c)
+		return
+	}
+	c.flags |= failing | readable | mustDrain
+	l.listReady(c)
+}
+
+// awaitFIN closes c when the peer has sent FIN, too, and until then discards
+// what comes: closing with unread input would reset the peer, and take from it
+// what it has not read yet.
+func (l *loop) awaitFIN(c *conn) {
+	if c.flags&sawFIN != 0 {
+		l.mark(c)
+		return
+	}
+	if c.flags&lingering == 0 {
+		c.flags |= lingering
+		c.waitingAt = l.tickOf(l.now)
+		l.schedule(c)
+	}
+}
+
+// close ends a session: it takes the descriptor from it, calls OnClose, and lets
+// go of the loop's count. If somebody is just writing, that one closes.
+func (l *loop) close(c *conn) {
+	s := c.session.Load()
+	c.flags |= gone
+	l.wheel.clear(c.slot())
+	driver := c.drive()
+	st := driver.Status()
+	if st&transport.Aborted != 0 {
+		_ = l.sockets.SetOption(int(c.fd), sock.Linger, 0) // RST instead of FIN
+	}
+	if st&transport.Exposed != 0 {
+		_ = l.poller.Remove(int(c.fd)) // a duplicate would keep the registration
+	}
+	c.session.Store(nil) // when OnClose is called, the id finds nothing any more
+	reason, opened := driver.Close()
+	l.live.Add(-1)
+	if opened {
+		l.stats.closed[reason.Reason].Add(1)
+		l.stats.unsent.Add(uint64(reason.Unsent))
+		l.stats.bytesOut.Add(s.Stats().BytesOut)
+		l.engine.log.close(s, reason)
+	}
+	c.Release()
+}
+
+// free gives back the slot of a conn whose descriptor is closed.
+func (l *loop) free(c *conn) {
+	c.flags = 0
+	l.slots.give(c)
+	l.engine.descriptorFreed()
+}
