@@ -203,6 +203,26 @@ func (c *Chain) Unshare(s *Segment) int {
 	return copied
 }
 
+// Compact copies every range that fills less than a quarter of its segment to a
+// segment of its own size class, unless the segment was adopted. Afterwards the
+// chain holds at most four times the memory of what is queued, small ranges and
+// adopted memory apart. Order and contents stay.
+func (c *Chain) Compact() {
+	for b := c.first; b != nil; b = b.next {
+		for i := b.first; i < b.end; i++ {
+			e := &b.entries[i]
+			if e.seg.class == classAdopted || e.len()*4 >= e.seg.Cap() || e.seg.Cap() == 1<<minClassShift {
+				continue
+			}
+			own := c.pool.Get(e.len())
+			n := copy(own.mem, e.bytes())
+			e.seg.Release()
+			*e = entry{own, 0, n}
+		}
+	}
+	c.changed()
+}
+
 // Reset drops everything that is queued.
 func (c *Chain) Reset() { c.Consume(c.length) }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"testing"
 	"testing/iotest"
 )
@@ -457,6 +458,30 @@ func TestBadStreams(t *testing.T) {
 		wantContent(t, c, []byte("01234")[q.n:])
 		c.Reset()
 	}
+}
+
+// A few bytes of a large segment are copied out of it; what fills a good part of
+// one, or was adopted, stays.
+func TestCompact(t *testing.T) {
+	p := checkedPool(t, Config{})
+	c := NewChain(p)
+	large := p.Get(64 << 10)
+	copy(large.Bytes(), pattern(64<<10))
+	c.AppendView(large, large.Bytes()[10:30])
+	c.AppendView(large, large.Bytes()[100:200])
+	c.AppendOwned(pattern(5), nil)
+	half := p.Get(4 << 10)
+	copy(half.Bytes(), pattern(4<<10))
+	c.AppendView(half, half.Bytes()[:2<<10])
+	want := slices.Concat(pattern(64 << 10)[10:30], pattern(64 << 10)[100:200], pattern(5), pattern(4 << 10)[:2<<10])
+	c.Compact()
+	if large.Shared() || !half.Shared() {
+		t.Errorf("large segment shared: %t, half filled one: %t; want false, true", large.Shared(), half.Shared())
+	}
+	large.Release()
+	half.Release()
+	wantContent(t, c, want)
+	c.Reset()
 }
 
 func TestFirst(t *testing.T) {

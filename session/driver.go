@@ -153,8 +153,12 @@ func (d Driver) Close() (reason *CloseError, opened bool) {
 func (s *Session) uncork() {
 	s.flags &^= corked
 	s.push()
-	if s.view != nil && s.out != nil && s.flags&writing == 0 {
+	switch {
+	case s.view == nil || s.out == nil:
+	case s.flags&writing == 0:
 		s.out.Unshare(s.view)
+	default:
+		s.flags |= pinned // whoever is writing looks at it; see unpin
 	}
 	s.view = nil
 }

@@ -200,9 +200,20 @@ func (s *Session) carry() {
 	if s.State() == Closed {
 		s.discard(link.Shared())
 	} else {
+		s.unpin()
 		s.settle()
 	}
 	link.Release()
+}
+
+// unpin copies what handlers sent of their messages while somebody was writing,
+// and so could not be copied when they returned: a few bytes must not keep the
+// segment of a whole loop.
+func (s *Session) unpin() {
+	if s.flags&pinned != 0 {
+		s.flags &^= pinned
+		s.out.Compact()
+	}
 }
 
 // canWrite tells whether the holder of the write side has more to do.

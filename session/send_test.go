@@ -194,6 +194,27 @@ func TestSendOfOtherBytesCopies(t *testing.T) {
 	r.wantTaken("mine")
 }
 
+// Nor may it when somebody else was writing when the handler returned, so that
+// the handler's bytes could not be copied then.
+func TestSegmentIsNotPinnedByAnothersWrite(t *testing.T) {
+	r := openRig(t, &parts{message: func(s *session.Session, f session.Frame) { _ = s.Send(f.Bytes()) }})
+	r.link.script = []answer{{n: 2}, again}
+	r.link.during = func() {
+		r.link.during = nil
+		r.deliver("abcdef") // on the loop, while "xyz" is on its way to the kernel
+		if !r.segment.Shared() {
+			t.Error("the handler's bytes were copied under the write")
+		}
+	}
+	r.send("xyz")
+	if r.segment.Shared() {
+		t.Error("the queue still lies in the loop's segment")
+	}
+	r.link.script = nil
+	r.driver.Writable()
+	r.wantTaken("xyzabcdef")
+}
+
 // What the kernel does not take must not stay in the loop's segment.
 func TestRemainderIsCopiedOutOfTheSegment(t *testing.T) {
 	r := openRig(t, &parts{message: func(s *session.Session, f session.Frame) { _ = s.Send(f.Bytes()) }})

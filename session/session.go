@@ -69,6 +69,7 @@ const (
 	failed    // a write failed
 	wasOpened // OnOpen was called, so OnClose is due
 	exposed   // the user has seen the descriptor's number
+	pinned    // the queue may hold parts of loops' segments
 )
 
 type sessionContext struct {

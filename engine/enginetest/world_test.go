@@ -239,9 +239,11 @@ func (t *track) waiting() int {
 }
 
 // memory is what the connection may take in buffers at most: four times what
-// waits or waited, and a little per piece.
+// waits or waited, as a kept frame fills a quarter of its segment; once more for
+// such a frame that was given to SendOwned; and a little per piece. In the middle of a write the kernel
+// may have it all while the session has not yet let go of it.
 func (t *track) memory() (limit int64) {
-	if t.waiting() == 0 {
+	if t.waiting() == 0 && (t.session == nil || t.session.Stats().Queued == 0) {
 		t.peak, t.pieces, t.pinned = 0, 0, false
 	}
 	if t.pinned {
@@ -250,7 +252,7 @@ func (t *track) memory() (limit int64) {
 	for _, f := range t.retained {
 		limit += int64(4*f.Len() + 512)
 	}
-	return limit + int64(4*t.peak+512*t.pieces)
+	return limit + int64(5*t.peak+512*t.pieces)
 }
 
 // readSize is what a loop reads into, bytes.
