@@ -21,13 +21,13 @@ type contender struct {
 var errNoFloor = errors.New("no floor on this system: it is written for Linux's epoll")
 
 func contenders() []contender {
-	return []contender{
+	return append([]contender{
 		{"floor", "bare event loop: the work without an engine, parking when idle", startFloor},
 		{"floor-spin", "the floor, polling for 50 µs before it parks", startSpinningFloor},
 		{"weir", "this module's engine, mode inline, default options", startWeir},
 		{"weir-spin", "weir, polling for 50 µs before it parks", startSpinningWeir},
 		{"std", "package net, a goroutine per connection", startStd},
-	}
+	}, rivals()...)
 }
 
 // find returns the contender of that name.

@@ -38,6 +38,8 @@ func settings() (all []setting) {
 		loops int
 		opts  []engine.Option
 	}{
+		{"pool1", 1, []engine.Option{engine.WithMode(engine.Pool), engine.WithLoops(1)}},
+		{"pool2", 2, []engine.Option{engine.WithMode(engine.Pool), engine.WithLoops(2)}},
 		{"inline1", 1, []engine.Option{engine.WithMode(engine.Inline), engine.WithLoops(1)}},
 		{"inline2", 2, []engine.Option{engine.WithMode(engine.Inline), engine.WithLoops(2)}},
 		{"inline4", 4, []engine.Option{engine.WithMode(engine.Inline), engine.WithLoops(4)}},
@@ -49,7 +51,7 @@ func settings() (all []setting) {
 		}
 	}
 	variant := func(name string, more ...engine.Option) {
-		opts := append([]engine.Option{engine.WithLoops(2)}, more...)
+		opts := append([]engine.Option{engine.WithMode(engine.Inline), engine.WithLoops(2)}, more...)
 		all = append(all, setting{"inline2/tcp4/" + name, "tcp4", 2, opts})
 	}
 	variant("least-sessions", engine.WithPlacement(engine.LeastSessions))

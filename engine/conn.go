@@ -70,7 +70,7 @@ func (c *conn) Release() {
 }
 
 func (c *conn) Attend()                   { c.loop.mail.post(c) }
-func (c *conn) Post(task func()) bool     { return c.loop.mail.postTask(task) }
+func (c *conn) OnLoop() bool              { return c.loop.engine.onLoop() }
 func (c *conn) Shared() *transport.Shared { return &c.loop.engine.shared }
 
 func (c *conn) Send(p []byte) (int, syscall.Errno) {

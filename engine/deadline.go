@@ -41,12 +41,13 @@ func (l *loop) schedule(c *conn) {
 	}
 }
 
-// noticeSent takes what others have sent since the last look as activity.
+// noticeSent takes what others have sent since the last look as activity, and
+// handlers at work.
 func (l *loop) noticeSent(c *conn) {
 	if c.flags&(stuck|lingering) != 0 {
 		return
 	}
-	if sent := uint32(c.drive().Progress()); sent != c.sentSeen {
+	if sent := uint32(c.drive().Progress()); sent != c.sentSeen || c.drive().Busy() {
 		c.sentSeen = sent
 		c.activeAt = l.tickOf(l.now)
 	}

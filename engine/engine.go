@@ -31,6 +31,9 @@ type Engine struct {
 	started time.Time
 	loops   []*loop
 
+	executor workers // nil where loops run handlers
+	overseer overseer
+
 	placed          atomic.Uint64 // connections placed so far by RoundRobin
 	pausedAcceptors atomic.Int32
 	openAcceptors   atomic.Int32
@@ -51,6 +54,7 @@ func New(opts ...Option) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	e.overseer.start(e)
 	for _, l := range e.loops {
 		go l.run()
 	}
@@ -72,7 +76,11 @@ func assemble(opts []Option) (*Engine, error) {
 	e.shared.QueuedCap = o.outboundTotal
 	e.shared.HalfOpen, e.shared.Crash = o.halfOpen, o.crash
 	e.shared.Panicked = e.log.panicked
+	e.shared.UnreadLimit, e.shared.TaskLimit = o.unread, o.mailbox
 	e.started = e.deps.Clock.Now()
+	if err := e.makeWorkers(); err != nil {
+		return nil, err
+	}
 	return e, e.makeLoops()
 }
 
@@ -99,6 +107,7 @@ func (e *Engine) makeLoops() error {
 			for _, made := range e.loops {
 				made.discard()
 			}
+			e.stopWorkers()
 			if errors.Is(err, errors.ErrUnsupported) {
 				return ErrUnsupported
 			}
@@ -144,7 +153,7 @@ func (e *Engine) listen(loops []*loop, h session.Handler, open func(first net.Ad
 	if h == nil {
 		return nil, &OptionError{Option: "handler", Value: h, Why: "must not be nil"}
 	}
-	if e.onLoop() {
+	if e.onLoop() || onWorker() {
 		return nil, ErrDeadlock
 	}
 	behaviour := session.NewBehaviour(h)
@@ -222,7 +231,7 @@ func (e *Engine) Sessions(yield func(*session.Session) bool) {
 // does, nil after a graceful end; ErrServing when called twice, ErrDeadlock from a
 // handler.
 func (e *Engine) Serve(ctx context.Context) error {
-	if e.onLoop() {
+	if e.onLoop() || onWorker() {
 		return ErrDeadlock
 	}
 	if e.serving.Swap(true) {
@@ -249,7 +258,7 @@ func (e *Engine) Stop() { e.command(orderDrain) }
 // the cause of ctx. Any other error is why the engine failed before. It must not be
 // called from a handler (ErrDeadlock). More than one call is harmless.
 func (e *Engine) Shutdown(ctx context.Context) error {
-	if e.onLoop() {
+	if e.onLoop() || onWorker() {
 		return ErrDeadlock
 	}
 	e.command(orderDrain)
@@ -260,7 +269,7 @@ func (e *Engine) Shutdown(ctx context.Context) error {
 	}
 	left := e.count()
 	e.command(orderAbort)
-	<-e.ended
+	e.abandonAfter(abandonGrace)
 	if left == 0 {
 		return e.result()
 	}
@@ -268,15 +277,16 @@ func (e *Engine) Shutdown(ctx context.Context) error {
 }
 
 // Close ends the engine at once: sessions are aborted, and what they had queued
-// is counted as unsent. It waits until the loops have ended, and must not be called
-// from a handler (ErrDeadlock). A second call does nothing. The error is why the
+// is counted as unsent. It waits until the loops have ended and handlers have
+// returned, for those at most the drain timeout, and must not be called from a handler
+// (ErrDeadlock). A second call does nothing. The error is why the
 // engine failed before, if it did.
 func (e *Engine) Close() error {
-	if e.onLoop() {
+	if e.onLoop() || onWorker() {
 		return ErrDeadlock
 	}
 	e.command(orderAbort)
-	<-e.ended
+	e.abandonAfter(e.options.drain)
 	return e.result()
 }
 

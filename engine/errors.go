@@ -3,6 +3,8 @@ package engine
 import (
 	"errors"
 	"fmt"
+
+	"github.com/weirnet/weir/session"
 )
 
 // Errors of the methods of Engine. Test with errors.Is.
@@ -18,7 +20,7 @@ var (
 
 	// ErrDeadlock: Listen, Adopt, Serve, Shutdown or Close was called from a
 	// handler or task, which they would wait for. Stop may be called there.
-	ErrDeadlock = errors.New("engine: would wait for the calling handler")
+	ErrDeadlock = session.ErrDeadlock
 
 	// ErrUnsupported: weir has no poller for this system. It wraps
 	// errors.ErrUnsupported.

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"syscall"
+
 	"github.com/weirnet/weir/internal/sock"
 	"github.com/weirnet/weir/internal/transport"
 	"github.com/weirnet/weir/poller"
@@ -41,11 +43,15 @@ func (l *loop) open(c *conn) {
 
 // readRest has c read to its end and closed, since nothing can be written.
 func (l *loop) readRest(c *conn) {
-	if c.flags&sawFIN != 0 {
-		l.mark(c)
+	if c.flags&failing != 0 {
 		return
 	}
-	c.flags |= failing | readable | mustDrain
+	c.flags |= failing
+	if c.flags&sawFIN != 0 {
+		l.settle(c, c.drive().Broken(syscall.EPIPE))
+		return
+	}
+	c.flags |= readable | mustDrain
 	l.listReady(c)
 }
 
@@ -79,7 +85,10 @@ func (l *loop) close(c *conn) {
 		_ = l.poller.Remove(int(c.fd)) // a duplicate would keep the registration
 	}
 	c.session.Store(nil) // when OnClose is called, the id finds nothing any more
-	reason, opened := driver.Close()
+	reason, opened, due := driver.Close()
+	if due {
+		l.due = append(l.due, s)
+	}
 	l.live.Add(-1)
 	if opened {
 		l.stats.closed[reason.Reason].Add(1)

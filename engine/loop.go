@@ -11,6 +11,7 @@ import (
 	"github.com/weirnet/weir/internal/sock"
 	"github.com/weirnet/weir/internal/transport"
 	"github.com/weirnet/weir/poller"
+	"github.com/weirnet/weir/session"
 )
 
 // A loop is one goroutine with one poller, and everything that happens to its
@@ -22,23 +23,26 @@ import (
 //  4. take the mailbox: sessions that want to be looked at, and tasks
 //  5. flush what could not be written before
 //  6. close what was marked
+//  7. hand the sessions whose handlers have something to do to the workers
 //
-// Nothing here blocks but step 2. What a step does to one session stands in files of
+// In mode Pool step 3 only reads; in the others it runs the handlers, and step 7
+// has nothing to do. Nothing here blocks but step 2. What a step does to one session stands in files of
 // their own: park.go (2), read.go (3), output.go (5), life.go (4 and 6); deadlines in
 // deadline.go (1), accepting in acceptor.go (3).
 //
 // All fields belong to the loop's goroutine unless they say otherwise.
 type loop struct {
-	engine  *Engine
-	index   int
-	sockets sock.System   // any goroutine
-	mail    mailbox       // any goroutine
-	slots   slots         // any goroutine, in part
-	live    atomic.Int32  // sessions placed here; any goroutine
-	order   atomic.Uint32 // the highest order given; any goroutine may raise it
-	stats   loopStats     // any goroutine may read
-	asked   atomic.Bool   // acceptors are to be looked at; any goroutine may ask
-	goid    atomic.Uint64 // of the loop's goroutine
+	engine     *Engine
+	index      int
+	sockets    sock.System   // any goroutine
+	mail       mailbox       // any goroutine
+	slots      slots         // any goroutine, in part
+	live       atomic.Int32  // sessions placed here; any goroutine
+	order      atomic.Uint32 // the highest order given; any goroutine may raise it
+	stats      loopStats     // any goroutine may read
+	asked      atomic.Bool   // acceptors are to be looked at; any goroutine may ask
+	goid       atomic.Uint64 // of the loop's goroutine
+	overloaded atomic.Bool   // the executor has no room; any goroutine may say so
 
 	poller poller.Poller
 	events []poller.Event
@@ -51,16 +55,19 @@ type loop struct {
 	wheel   wheel
 
 	acceptors []*acceptor
-	ready     []uint64 // ids of sessions with something to read
-	reading   []uint64 // the list that step 3 works off
-	dirty     []uint64 // ids of sessions with something to write
-	flushing  []uint64 // the list that step 5 works off
-	marked    []*conn  // to be closed in step 6
+	ready     []uint64           // ids of sessions with something to read
+	reading   []uint64           // the list that step 3 works off
+	dirty     []uint64           // ids of sessions with something to write
+	flushing  []uint64           // the list that step 5 works off
+	marked    []*conn            // to be closed in step 6
+	due       []*session.Session // to be handed over in step 7
+	queue     *runQueue          // of the workers; nil where the loop runs handlers
 	tasks     [taskBatch]func()
 	obeyed    uint32 // the order that was carried out
 	bytesIn   uint64 // received in this turn, not yet in stats
 
 	segment *buffer.Segment // what sessions are read into, one after the other
+	used    int             // bytes of it that somebody refers to
 }
 
 // Orders to a loop. They only rise.
@@ -68,6 +75,7 @@ const (
 	orderRun uint32 = iota
 	orderDrain
 	orderAbort
+	orderAbandon // also handlers that still run
 )
 
 const (
@@ -91,6 +99,9 @@ func newLoop(e *Engine, index int) (*loop, error) {
 	l.slots.loop, l.slots.stride = l, uint32(e.options.loops)
 	l.wheel.timer = func(index uint32) *timer { return &l.slots.at(index).timer }
 	l.segment = e.pool.Get(e.options.readSize)
+	if e.executor != nil {
+		l.queue = newRunQueue(&e.shared, e.executor, l.handlersRest)
+	}
 	return l, nil
 }
 
@@ -110,6 +121,7 @@ func (l *loop) turn() {
 	l.takeMail()    // 4
 	l.flushDirty()  // 5
 	l.closeMarked() // 6
+	l.handOver()    // 7
 	if l.found {
 		runtime.Gosched() // a loop that is never idle would keep others waiting for 20 ms
 	}
@@ -248,6 +260,22 @@ func (l *loop) closeMarked() {
 	l.marked = l.marked[:0]
 }
 
+// 7. Hand over.
+func (l *loop) handOver() {
+	if len(l.due) > 0 {
+		ok := l.queue.add(l.due)
+		clear(l.due)
+		l.due = l.due[:0]
+		if !ok {
+			l.overloaded.Store(true)
+		}
+		l.engine.overseer.rouse()
+	}
+	if l.overloaded.Load() && l.overloaded.Swap(false) {
+		l.relieve()
+	}
+}
+
 // The steps leave work to each other in lists: of ids, which find nothing once their
 // conn is closed, and of conns to be closed.
 
@@ -286,6 +314,10 @@ func (l *loop) mark(c *conn) {
 
 // settle makes c follow its session's status.
 func (l *loop) settle(c *conn, st transport.Status) {
+	if st&transport.Due != 0 && l.queue != nil {
+		l.due = append(l.due, c.session.Load())
+		st &^= transport.Due
+	}
 	if st == 0 && c.flags&(paused|stuck|armed) == 0 {
 		return // nothing to do, as after nearly every message
 	}
@@ -303,5 +335,5 @@ func (l *loop) settle(c *conn, st transport.Status) {
 		l.readRest(c)
 	}
 	l.watchOutput(c, st)
-	l.pause(c, st&transport.Paused != 0 && c.flags&(ending|failing) == 0)
+	l.pause(c, st&transport.Paused != 0 && c.flags&ending == 0)
 }

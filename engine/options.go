@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/panjf2000/ants/v2"
+
 	"github.com/weirnet/weir/internal/inject"
 	"github.com/weirnet/weir/internal/memlimit"
 	"github.com/weirnet/weir/internal/sock"
@@ -23,11 +25,14 @@ type Mode uint8
 const (
 	Inline Mode = iota // several loops, each runs the handlers of its sessions
 	Single             // one loop, which runs all handlers: no two ever overlap
+	Pool               // several loops; workers run handlers, those of a session in order
 )
 
 // String returns the mode's name, as the -mode flag takes it.
 func (m Mode) String() string {
 	switch m {
+	case Pool:
+		return "pool"
 	case Inline:
 		return "inline"
 	case Single:
@@ -47,6 +52,12 @@ type options struct {
 	readSize   int
 	readBudget int
 	mailbox    int
+	unread     int
+
+	executor Executor
+	pool     *ants.Pool
+	poolSize int
+	overload Overload
 
 	lowWater      int
 	highWater     int
@@ -78,6 +89,8 @@ func collect(opts []Option) (options, error) {
 		readSize:    64 << 10,
 		readBudget:  256 << 10,
 		mailbox:     1024,
+		unread:      64 << 10,
+		poolSize:    256 * runtime.GOMAXPROCS(0),
 		lowWater:    64 << 10,
 		highWater:   256 << 10,
 		outboundCap: 4 << 20,
@@ -135,8 +148,8 @@ func (o *options) duration(option string, to *time.Duration, d, lo time.Duration
 // WithMode chooses how handlers run; the default is Inline.
 func WithMode(m Mode) Option {
 	return func(o *options) {
-		if m > Single {
-			o.reject("mode", m, "must be Inline or Single")
+		if m > Pool {
+			o.reject("mode", m, "must be Inline, Single or Pool")
 		}
 		o.mode = m
 	}
@@ -217,14 +230,81 @@ func WithReadBudget(bytes int) Option {
 	}
 }
 
-// WithMailbox bounds how many posted tasks may wait for a loop; the default is
-// 1024.
+// WithMailbox bounds how many posted tasks may wait for a session, and what the
+// engine has to do for a loop; the default is 1024.
 func WithMailbox(tasks int) Option {
 	return func(o *options) {
 		if tasks < 1 {
 			o.reject("mailbox", tasks, "must be at least 1")
 		}
 		o.mailbox = tasks
+	}
+}
+
+// WithUnread bounds how many bytes a session may have received and not yet given to
+// its handler, in mode Pool: above it reading waits. One read more may come. The
+// default is 64 KiB.
+func WithUnread(bytes int) Option {
+	return func(o *options) {
+		if bytes < 1 {
+			o.reject("unread", bytes, "must be at least 1 byte")
+		}
+		o.unread = bytes
+	}
+}
+
+// Overload is what happens to sessions with something to do when the executor has
+// no room for them.
+type Overload uint8
+
+// The policies.
+const (
+	PauseReads Overload = iota // they wait, and reading stops when they have enough to do
+	RunInline                  // their loop runs them, and everything else on it waits
+	Reject                     // they are closed for session.ReasonOverload
+)
+
+// WithOverload chooses what happens when the executor has no room; the default is
+// PauseReads.
+func WithOverload(p Overload) Option {
+	return func(o *options) {
+		if p > Reject {
+			o.reject("overload", p, "must be PauseReads, RunInline or Reject")
+		}
+		o.overload = p
+	}
+}
+
+// WithPoolSize bounds how many handlers run at once in mode Pool, with the engine's
+// own workers; the default is 256 for each of GOMAXPROCS.
+func WithPoolSize(workers int) Option {
+	return func(o *options) {
+		if workers < 1 {
+			o.reject("pool size", workers, "must be at least 1")
+		}
+		o.poolSize = workers
+	}
+}
+
+// WithPool has handlers run in a pool of the caller's, which several engines may
+// share. It may be of any kind; the engine does not release it, and it must not be
+// released before the engine has ended.
+func WithPool(p *ants.Pool) Option {
+	return func(o *options) {
+		if p == nil {
+			o.reject("pool", p, "must not be nil")
+		}
+		o.pool = p
+	}
+}
+
+// WithExecutor has handlers run by x, which the engine does not end.
+func WithExecutor(x Executor) Option {
+	return func(o *options) {
+		if x == nil {
+			o.reject("executor", x, "must not be nil")
+		}
+		o.executor = x
 	}
 }
 

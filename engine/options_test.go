@@ -21,7 +21,7 @@ func TestBadOptions(t *testing.T) {
 		value  any
 		with   Option
 	}{
-		{"mode", Mode(2), WithMode(2)},
+		{"mode", Mode(3), WithMode(3)},
 		{"loops", 0, WithLoops(0)},
 		{"loops", 257, WithLoops(257)},
 		{"loops", -1, WithLoops(-1)},

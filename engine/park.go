@@ -12,7 +12,7 @@ const spinWorth = 4
 
 // wait polls, and parks if there is nothing to do.
 func (l *loop) wait() (n int, err error) {
-	if len(l.ready)+len(l.dirty)+len(l.marked) > 0 || l.acceptReady() || !l.mail.empty() {
+	if len(l.ready)+len(l.dirty)+len(l.marked) > 0 || l.acceptReady() || !l.mail.empty() || len(l.due) > 0 || l.overloaded.Load() {
 		return l.poller.Poll(l.events)
 	}
 	if n, err = l.spin(); n > 0 || err != nil {
@@ -30,7 +30,7 @@ func (l *loop) wait() (n int, err error) {
 // within that time: the last one came soon, a park's own delay included.
 func (l *loop) spin() (n int, err error) {
 	window := l.engine.options.spin
-	if window == 0 || l.gap > spinWorth*window {
+	if window == 0 || l.queue != nil && l.queue.busy() || l.gap > spinWorth*window {
 		return 0, nil
 	}
 	for begin := l.clock.Now(); l.clock.Now().Sub(begin) < window; {

@@ -14,18 +14,18 @@ func (l *loop) read(c *conn) {
 		if c.flags&(readable|paused|marked|sawFIN) != readable {
 			return
 		}
-		room := l.segment.Bytes()
+		room := l.room()
 		n, errno := l.sockets.Recv(int(c.fd), room)
 		switch {
 		case errno == syscall.EAGAIN:
 			c.flags &^= readable | mustDrain
 			if c.flags&failing != 0 {
-				l.mark(c)
+				l.settle(c, c.drive().Broken(errno))
 			}
 			return
 		case errno != 0:
-			c.drive().Broken(errno)
-			l.mark(c)
+			c.flags &^= readable
+			l.settle(c, c.drive().Broken(errno))
 			return
 		case n == 0:
 			c.flags |= sawFIN
@@ -41,16 +41,32 @@ func (l *loop) read(c *conn) {
 		c.activeAt = l.tickOf(l.now)
 		l.bytesIn += uint64(n)
 		l.settle(c, c.drive().Deliver(l.segment, room[:n]))
-		l.keepSegmentPrivate()
+		l.advanceSegment(n)
 	}
 	l.listReady(c)
 }
 
-// keepSegmentPrivate replaces the segment if somebody still refers to it.
-func (l *loop) keepSegmentPrivate() {
-	if l.segment.Shared() {
+// room is where the next read goes: in the segment, behind what somebody still
+// refers to.
+func (l *loop) room() []byte {
+	if l.used > 0 && !l.segment.Shared() {
+		l.used = 0
+	}
+	return l.segment.Bytes()[l.used:]
+}
+
+// advanceSegment goes on after n bytes that may be referred to, in another segment
+// if most of this one is used. Where handlers have run meanwhile, only few are, and
+// they get the segment to themselves.
+func (l *loop) advanceSegment(n int) {
+	if !l.segment.Shared() {
+		l.used = 0
+		return
+	}
+	l.used += n
+	if !l.engine.shared.Pooled || l.used > l.segment.Cap()*3/4 {
 		l.segment.Release()
-		l.segment = l.engine.pool.Get(l.engine.options.readSize)
+		l.segment, l.used = l.engine.pool.Get(l.engine.options.readSize), 0
 	}
 }
 
@@ -75,10 +91,13 @@ func (l *loop) closeIfDeaf(c *conn) {
 	if c.flags&hungUp == 0 || c.flags&(paused|sawFIN) == 0 {
 		return
 	}
+	c.flags &^= hungUp // it is known to the session from here on
+	if l.settle(c, c.drive().Status()); c.flags&marked != 0 {
+		return // both ends have sent FIN, which is a hang-up, too
+	}
 	errno, _ := l.sockets.Option(int(c.fd), sock.SocketError)
 	if errno == 0 {
 		errno = int(syscall.ECONNRESET)
 	}
-	c.drive().Broken(syscall.Errno(errno))
-	l.mark(c)
+	l.settle(c, c.drive().Broken(syscall.Errno(errno)))
 }

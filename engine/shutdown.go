@@ -109,13 +109,14 @@ func (l *loop) obey(order uint32) {
 
 // sendAway ends a session because the engine ends.
 func (l *loop) sendAway(c *conn) {
-	l.settle(c, c.drive().End(session.ReasonShutdown, nil, l.obeyed == orderAbort))
+	l.settle(c, c.drive().End(session.ReasonShutdown, nil, l.obeyed >= orderAbort))
 }
 
 // finished tells whether the loop may end.
 func (l *loop) finished() bool {
 	return l.obeyed != orderRun && l.engine.openAcceptors.Load() == 0 &&
-		l.live.Load() == 0 && l.mail.conns.Load() == nil
+		l.live.Load() == 0 && l.mail.conns.Load() == nil &&
+		(l.queue == nil || l.obeyed == orderAbandon || !l.queue.busy())
 }
 
 // end releases what the loop owns. Counts on descriptors that are still held are
@@ -140,6 +141,7 @@ func (e *Engine) loopEnded() {
 	last := e.running == 0
 	e.mu.Unlock()
 	if last {
+		e.stopWorkers()
 		e.log.stats(e.Stats())
 		close(e.ended)
 	}

@@ -21,6 +21,7 @@ type loopStats struct {
 	unsent       atomic.Uint64
 	bytesIn      atomic.Uint64
 	bytesOut     atomic.Uint64 // of closed sessions
+	overloads    atomic.Uint64
 }
 
 // Stats are an engine's counters. They are read one after the other while the
@@ -45,6 +46,10 @@ type Stats struct {
 	Turns       uint64 // of all loops
 	Parks       uint64 // turns in which a loop went to sleep
 	StaleEvents uint64 // events for connections that were closed already
+
+	Waiting   int    // sessions whose handlers have something to do and do not run
+	Handlers  int    // sessions whose handlers run on workers
+	Overloads uint64 // times the executor had no room
 
 	Memory Memory
 }
@@ -78,6 +83,12 @@ func (e *Engine) Stats() Stats {
 		st.Unsent += c.unsent.Load()
 		st.Turns += c.turns.Load()
 		st.Parks += c.parks.Load()
+		st.Overloads += c.overloads.Load()
+		if l.queue != nil {
+			waiting, running := l.queue.depth()
+			st.Waiting += waiting
+			st.Handlers += running
+		}
 		st.StaleEvents += c.stale.Load()
 		for r := session.ReasonPeerClosed; int(r) < session.Reasons; r++ {
 			st.Closed[r.String()] += c.closed[r].Load()

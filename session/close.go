@@ -59,6 +59,13 @@ func (s *Session) end(why Reason, cause error, how flags) error {
 	}
 	s.endBecause(why, cause)
 	s.state.Store(uint32(Draining))
+	if s.in != nil {
+		s.drop(s.in)
+		s.in.end, s.in.finRead = nil, false
+	}
+	if s.out != nil {
+		s.out.dismiss()
+	}
 	s.flags |= finWanted | how
 	s.push()
 	return nil

@@ -368,7 +368,7 @@ func TestCloseWhileSomebodyWrites(t *testing.T) {
 
 func TestOnCloseOnlyAfterOnOpen(t *testing.T) {
 	r := newRig(t, &parts{})
-	if _, opened := r.driver.Close(); opened {
+	if _, opened, _ := r.driver.Close(); opened {
 		t.Error("a session that never was open counts as opened")
 	}
 	r.closed = true

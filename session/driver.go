@@ -8,49 +8,78 @@ import (
 	"github.com/weirnet/weir/internal/transport"
 )
 
-// Driver is the engine's side of a Session: its loop calls it, one call at a
-// time, and handlers run inside. It is of no use to anybody else, who cannot
-// name a transport.Key.
+// Driver is the engine's side of a Session. Its loop calls it, one call at a
+// time; Run alone is called by whoever runs the session's handlers. It is of no use to
+// anybody else, who cannot name a transport.Key.
+//
+// Where the loop runs the handlers, they run inside these calls. Where Shared is
+// Pooled, a call that returns Due asks for Run to be called, once.
 type Driver struct{ s *Session }
 
 // Drive returns the engine's side of s.
 func Drive(s *Session, _ transport.Key) Driver { return Driver{s} }
 
-// Open moves the session from Connecting to Open and calls OnOpen. It reports
-// false, and nothing is called, if the session was closed before it opened.
+// Open moves the session from Connecting to Open and has OnOpen called. It
+// reports false, and nothing is called, if the session was closed before it
+// opened.
 func (d Driver) Open() (st transport.Status, opened bool) {
 	s := d.s
 	s.mu.Lock()
+	shared := s.link.Shared()
 	if s.State() == Connecting {
 		opened = true
 		s.state.Store(uint32(Open))
-		s.flags |= wasOpened | corked
-		s.mu.Unlock()
-		s.callOpen()
-		s.mu.Lock()
-		s.uncork()
+		s.flags |= wasOpened
+		s.work().opening = true
 	}
-	return s.statusUnlock(), opened
+	return s.leaveLoop(shared), opened
 }
 
-// Deliver gives p, a view of segment, to the handler, and writes what it sent.
-// In any state but Open it is discarded. When Deliver returns and segment is
-// Shared, somebody still refers to p and it must not be overwritten.
+// Deliver gives p, a view of segment, to the handler. In any state but Open it is
+// discarded. When Deliver returns and segment is Shared, somebody still refers to
+// p and it must not be overwritten.
 func (d Driver) Deliver(segment *buffer.Segment, p []byte) transport.Status {
 	s := d.s
 	s.mu.Lock()
-	if s.State() == Open {
-		s.flags |= corked
-		s.view = segment
+	shared := s.link.Shared()
+	switch {
+	case s.State() != Open:
+	case shared.Pooled || s.in != nil || s.flags&scheduled != 0:
+		s.bytesIn += uint64(len(p))
+		s.keep(segment, p)
+	default:
 		s.bytesIn += uint64(len(p))
 		s.messagesIn++
-		pool := s.link.Shared().Pool
+		s.flags |= corked | scheduled
+		s.view = segment
 		s.mu.Unlock()
-		s.callMessage(Frame{bytes: p[:len(p):len(p)], segment: segment, pool: pool})
+		s.callMessage(shared, Frame{bytes: p[:len(p):len(p)], segment: segment, pool: shared.Pool})
 		s.mu.Lock()
-		s.uncork()
+		s.flags &^= scheduled
+		s.hide()
 	}
-	return s.statusUnlock()
+	return s.leaveLoop(shared)
+}
+
+// keep leaves p to the strand: as a view if it is the first or large beside its
+// segment, else as a copy, so that what waits does not hold on to much more
+// memory than it needs.
+func (s *Session) keep(segment *buffer.Segment, p []byte) {
+	in := s.work()
+	if in.unread.Len() > 0 && len(p)*4 < segment.Cap() {
+		in.unread.Append(p)
+	} else {
+		in.unread.AppendView(segment, p)
+	}
+}
+
+// Run does what the strand has to do, up to a budget. It reports whether
+// something is left: Run is then to be called again. One goroutine at a time.
+func (d Driver) Run(shared *transport.Shared) (again bool) {
+	d.s.mu.Lock()
+	again = d.s.run(shared)
+	d.s.unlock()
+	return again
 }
 
 // PeerClosed tells that the peer sent FIN, after everything it sent was
@@ -58,20 +87,11 @@ func (d Driver) Deliver(segment *buffer.Segment, p []byte) transport.Status {
 func (d Driver) PeerClosed() transport.Status {
 	s := d.s
 	s.mu.Lock()
-	halfOpen := s.link.Shared().HalfOpen && s.flags&(finWanted|failed) == 0
-	h := s.incoming.Load().peerClose
-	switch {
-	case s.State() != Open:
-	case halfOpen && h != nil:
-		s.flags |= corked | peerDone
-		s.mu.Unlock()
-		s.callPeerClose(h)
-		s.mu.Lock()
-		s.uncork()
-	default:
-		s.end(ReasonPeerClosed, nil, 0) // cannot fail: the session is open
+	shared := s.link.Shared()
+	if s.State() == Open {
+		s.work().finRead = true
 	}
-	return s.statusUnlock()
+	return s.leaveLoop(shared)
 }
 
 // Writable tells that the kernel may take bytes again, or that it is the loop's
@@ -79,19 +99,20 @@ func (d Driver) PeerClosed() transport.Status {
 func (d Driver) Writable() transport.Status {
 	s := d.s
 	s.mu.Lock()
+	shared := s.link.Shared()
 	if s.flags&writing != 0 {
-		s.flags |= writable
+		s.out.writable = true
 	} else {
 		s.flags &^= blocked
 		s.push()
 	}
-	return s.statusUnlock()
+	return s.leaveLoop(shared)
 }
 
 // Status returns what the loop must know.
 func (d Driver) Status() transport.Status {
 	d.s.mu.Lock()
-	return d.s.statusUnlock()
+	return d.s.leaveLoop(d.s.link.Shared())
 }
 
 // Progress returns how many bytes the kernel has taken so far, so that a loop
@@ -102,89 +123,145 @@ func (d Driver) Progress() uint64 {
 	return d.s.bytesOut
 }
 
-// End begins the end of the session for a reason of the engine's: it drains, or
-// closes at once. It does nothing to a session that is ending already, except
-// that now cuts its draining short.
-func (d Driver) End(why Reason, cause error, now bool) transport.Status {
-	var how flags
-	if now {
-		how = aborted
-	}
+// Busy tells whether handlers are working for the session, or have to.
+func (d Driver) Busy() bool {
 	d.s.mu.Lock()
-	_ = d.s.end(why, cause, how) // ErrClosed: it is ending, which is what was asked for
-	return d.s.statusUnlock()
+	defer d.s.mu.Unlock()
+	return d.s.flags&scheduled != 0
 }
 
-// Broken records that reading failed with errno. The session is then to be
-// closed with Close.
-func (d Driver) Broken(errno syscall.Errno) {
-	d.s.mu.Lock()
-	d.s.endBecause(kernelReason(errno), errno)
-	d.s.mu.Unlock()
+// End begins the end of the session for a reason of the engine's: it drains once
+// everything received has been handled, or closes at once. It does nothing to a
+// session that is ending already, except that now cuts its draining short.
+func (d Driver) End(why Reason, cause error, now bool) transport.Status {
+	s := d.s
+	s.mu.Lock()
+	shared := s.link.Shared()
+	if now {
+		_ = s.end(why, cause, aborted) // ErrClosed: it is ending, which is what was asked for
+	} else {
+		s.endAfterWork(why, cause, 0)
+	}
+	return s.leaveLoop(shared)
+}
+
+// Broken tells that nothing more can be read, because of errno. The session
+// closes once everything received has been handled.
+func (d Driver) Broken(errno syscall.Errno) transport.Status {
+	s := d.s
+	s.mu.Lock()
+	shared := s.link.Shared()
+	s.endAfterWork(kernelReason(errno), errno, aborted)
+	return s.leaveLoop(shared)
+}
+
+// endAfterWork ends the session when its strand has caught up, the first cause
+// winning. The caller holds the lock.
+func (s *Session) endAfterWork(why Reason, cause error, how flags) {
+	caughtUp := s.in == nil && s.flags&scheduled == 0
+	switch {
+	case caughtUp || s.State() != Open:
+		_ = s.end(why, cause, how)
+	case s.work().end == nil:
+		s.in.end = &ending{why, cause, how}
+	default:
+		s.in.end.how |= how
+	}
 }
 
 // Close ends the session: it lets go of its link, which the caller then may
-// release, drops what is queued and calls OnClose. It returns what OnClose got,
-// and whether the session had ever been open.
-func (d Driver) Close() (reason *CloseError, opened bool) {
+// release, drops what is queued and has OnClose called. It returns what OnClose
+// gets, whether the session had ever been open, and whether Run is to be called.
+func (d Driver) Close() (reason *CloseError, opened, due bool) {
 	s := d.s
 	s.mu.Lock()
+	shared := s.link.Shared()
+	opened = s.flags&wasOpened != 0
 	s.endBecause(ReasonIOError, nil)
 	s.ended.Unsent = s.queued()
+	if s.out != nil {
+		s.report(s.out, len(s.out.notes), s.ended)
+	}
+	if opened {
+		s.work().closing = true
+	}
+	if s.in != nil {
+		s.drop(s.in)
+		s.in.end, s.in.finRead = nil, false
+	}
 	s.state.Store(uint32(Closed))
-	shared := s.link.Shared()
 	s.link = nil
 	if s.flags&writing == 0 {
 		s.discard(shared)
 	}
-	reason, opened = s.ended, s.flags&wasOpened != 0
 	if s.ctx != nil {
-		s.ctx.cancel(reason)
+		s.ctx.cancel(s.ended)
 	}
-	s.mu.Unlock()
-	if opened {
-		s.callClose(shared, reason)
-	}
-	return reason, opened
+	reason = s.ended
+	due = s.leaveLoop(shared)&transport.Due != 0 // only where Pooled
+	return reason, opened, due
 }
 
-// uncork ends the gathering: what handlers sent is written, and what the kernel
-// does not take is copied out of the segment that they were shown.
+// uncork ends the gathering: what handlers sent is written.
 func (s *Session) uncork() {
 	s.flags &^= corked
-	s.push()
+	if s.link != nil {
+		s.push()
+	}
+}
+
+// hide ends the showing of a segment to a handler, and the gathering: what the
+// kernel does not take of it is copied, or soon will be.
+func (s *Session) hide() {
+	s.uncork()
 	switch {
-	case s.view == nil || s.out == nil:
-	case s.flags&writing == 0:
-		s.out.Unshare(s.view)
+	case s.out == nil || s.link == nil:
+	case s.flags&writing != 0:
+		s.out.pinned = true // whoever is writing looks at it; see unpin
+	case s.link.Shared().Pooled:
+		s.out.Compact()
 	default:
-		s.flags |= pinned // whoever is writing looks at it; see unpin
+		s.out.Unshare(s.view) // the loop uses it again
 	}
 	s.view = nil
 }
 
-// statusUnlock releases the lock and tells the loop the status.
-func (s *Session) statusUnlock() transport.Status {
+// leaveLoop runs what is due if that is the loop's business, releases the lock
+// and tells the loop the status.
+func (s *Session) leaveLoop(shared *transport.Shared) transport.Status {
+	if !shared.Pooled && s.due() {
+		s.flags |= scheduled
+		for s.run(shared) {
+			if s.link != nil {
+				s.flags &^= scheduled
+				s.link.Attend() // others first
+				break
+			}
+		}
+	}
 	st := s.status()
-	s.told = st
+	if st&transport.Due != 0 && shared.Pooled {
+		s.flags |= scheduled
+	}
+	s.told = st &^ transport.Due
 	s.mu.Unlock()
 	return st
 }
 
-func (s *Session) callOpen() {
+func (s *Session) callOpen(shared *transport.Shared) {
 	if h := s.incoming.Load().open; h != nil {
-		defer s.recovered(s.link.Shared())
+		defer s.recovered(shared)
 		h.OnOpen(s)
 	}
 }
 
-func (s *Session) callMessage(f Frame) {
-	defer s.recovered(s.link.Shared())
+func (s *Session) callMessage(shared *transport.Shared, f Frame) {
+	defer s.recovered(shared)
 	s.incoming.Load().message.OnMessage(s, f)
 }
 
-func (s *Session) callPeerClose(h PeerCloser) {
-	defer s.recovered(s.link.Shared())
+func (s *Session) callPeerClose(shared *transport.Shared, h PeerCloser) {
+	defer s.recovered(shared)
 	h.OnPeerClose(s)
 }
 
@@ -193,6 +270,29 @@ func (s *Session) callClose(shared *transport.Shared, reason *CloseError) {
 		defer s.recovered(shared)
 		h.OnClose(s, reason)
 	}
+}
+
+func (s *Session) callFlow(shared *transport.Shared, high bool) {
+	h := s.incoming.Load().flow
+	if h == nil {
+		return // the handler was changed
+	}
+	defer s.recovered(shared)
+	if high {
+		h.OnBackpressure(s)
+	} else {
+		h.OnWritable(s)
+	}
+}
+
+func (s *Session) callDone(shared *transport.Shared, c completion) {
+	defer s.recovered(shared)
+	c.done(c.err)
+}
+
+func (s *Session) callTask(shared *transport.Shared, task func()) {
+	defer s.recovered(shared)
+	task()
 }
 
 // recovered turns a handler's panic into the end of its session, or lets it end
@@ -208,5 +308,5 @@ func (s *Session) recovered(shared *transport.Shared) {
 	shared.Panicked(s.id, value, debug.Stack())
 	s.mu.Lock()
 	_ = s.end(ReasonHandlerPanic, &PanicError{Value: value}, 0)
-	s.mu.Unlock()
+	s.unlock()
 }

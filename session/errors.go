@@ -22,8 +22,11 @@ var (
 	// It is errors.ErrUnsupported, too.
 	ErrNotSupported = fmt.Errorf("session: %w", errors.ErrUnsupported)
 
-	// ErrMailboxFull: the loop has too many tasks waiting, or has ended.
+	// ErrMailboxFull: too many tasks or completions wait.
 	ErrMailboxFull = errors.New("session: mailbox full")
+
+	// ErrDeadlock: the caller is a handler or task that it would wait for.
+	ErrDeadlock = errors.New("session: would wait for the calling handler")
 )
 
 // Reason tells why a session ended. The numbers and names are stable. A Reason
@@ -46,10 +49,11 @@ const (
 	ReasonHandlerPanic  Reason = 11 // a handler panicked
 	ReasonShutdown      Reason = 12 // the engine shuts down
 	ReasonIOError       Reason = 13 // the kernel returned another error
+	ReasonOverload      Reason = 14 // the executor had no room for its handlers
 )
 
 // Reasons is one more than the highest Reason, for arrays indexed by it.
-const Reasons = int(ReasonIOError) + 1
+const Reasons = int(ReasonOverload) + 1
 
 // String returns the reason's stable name, as logs and counters use it.
 func (r Reason) String() string {
@@ -82,6 +86,8 @@ func (r Reason) String() string {
 		return "shutdown"
 	case ReasonIOError:
 		return "io_error"
+	case ReasonOverload:
+		return "overload"
 	}
 	return "invalid"
 }
@@ -98,6 +104,10 @@ type CloseError struct {
 	// in a write that was under way at that moment count as unsent.
 	Unsent int
 
+	// Unhandled counts the bytes that had been received and were not given to
+	// OnMessage.
+	Unhandled int
+
 	// Err is the cause: the kernel's errno, the error given to CloseWith, or nil.
 	Err error
 }
@@ -110,6 +120,9 @@ func (e *CloseError) Error() string {
 	}
 	if e.Unsent > 0 {
 		text += fmt.Sprintf(" (%d bytes unsent)", e.Unsent)
+	}
+	if e.Unhandled > 0 {
+		text += fmt.Sprintf(" (%d bytes unhandled)", e.Unhandled)
 	}
 	return text
 }

@@ -33,8 +33,7 @@ type fakeLink struct {
 	handedOut bool          // Descriptor was called
 	options   map[sock.Option]int
 	failing   error // of SetOption and Option
-	full      bool  // Post refuses
-	tasks     []func()
+	onLoop    bool  // what OnLoop answers
 
 	// during runs within each write, before it takes anything.
 	during func()
@@ -75,15 +74,7 @@ func (f *fakeLink) Attend() {
 	f.attends++
 }
 
-func (f *fakeLink) Post(task func()) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.full {
-		return false
-	}
-	f.tasks = append(f.tasks, task)
-	return true
-}
+func (f *fakeLink) OnLoop() bool { return f.onLoop }
 
 func (f *fakeLink) Send(p []byte) (int, syscall.Errno) { return f.Sendv([][]byte{p}) }
 
@@ -239,7 +230,8 @@ var testPeer = netip.MustParseAddrPort("192.0.2.1:5555")
 func newRig(t *testing.T, h session.Handler, change ...func(*transport.Shared)) *rig {
 	r := &rig{t: t}
 	r.shared = &transport.Shared{
-		Pool:     buffer.NewPool(buffer.Config{Debug: true}),
+		Pool:      buffer.NewPool(buffer.Config{Debug: true}),
+		TaskLimit: 3, UnreadLimit: 64 << 10,
 		LowWater: testLow, HighWater: testHigh, Cap: testCap, QueuedCap: 1 << 40,
 		Panicked: func(_ uint64, value any, stack []byte) {
 			if len(stack) == 0 {
@@ -284,7 +276,7 @@ func (r *rig) deliver(p string) transport.Status {
 // close ends the session as the loop does.
 func (r *rig) close() *session.CloseError {
 	r.closed = true
-	reason, _ := r.driver.Close()
+	reason, _, _ := r.driver.Close()
 	r.link.Release()
 	return reason
 }

@@ -6,11 +6,11 @@ import (
 
 // Handler is told of a session's messages. Calls for one session never overlap
 // and come in order; one Handler may serve many sessions at once, on different
-// goroutines. A Handler must not block: it holds up its session, and in inline
-// mode every session of its loop.
+// goroutines. A Handler that blocks holds up its session, and in inline mode every
+// session of its loop.
 //
 // A Handler may have more parts, which are looked for once, when it is set:
-// Opener, Closer and PeerCloser.
+// Opener, Closer, PeerCloser and FlowWatcher.
 type Handler interface {
 	// OnMessage is called with each message. The frame is valid until it
 	// returns; see Frame for how to keep it.
@@ -39,6 +39,17 @@ type PeerCloser interface {
 	OnPeerClose(s *Session)
 }
 
+// FlowWatcher is told when the peer reads more slowly than is sent. The two calls
+// alternate, OnBackpressure first.
+type FlowWatcher interface {
+	// OnBackpressure is called when the queued output has risen to high water.
+	// Messages wait from then on.
+	OnBackpressure(s *Session)
+
+	// OnWritable is called when it has fallen to low water again.
+	OnWritable(s *Session)
+}
+
 // HandlerFunc is a Handler made of one function.
 type HandlerFunc func(s *Session, f Frame)
 
@@ -52,6 +63,7 @@ type Behaviour struct {
 	open      Opener
 	close     Closer
 	peerClose PeerCloser
+	flow      FlowWatcher
 }
 
 // NewBehaviour looks up the parts of h, which must not be nil.
@@ -60,6 +72,7 @@ func NewBehaviour(h Handler) *Behaviour {
 	b.open, _ = h.(Opener)
 	b.close, _ = h.(Closer)
 	b.peerClose, _ = h.(PeerCloser)
+	b.flow, _ = h.(FlowWatcher)
 	return b
 }
 

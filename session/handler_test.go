@@ -259,13 +259,23 @@ func TestResumeAboveHighWaterStaysPaused(t *testing.T) {
 func TestPost(t *testing.T) {
 	r := openRig(t, &parts{})
 	ran := 0
-	wantError(t, "Post", r.session.Post(func() { ran++ }), nil)
-	r.link.tasks[0]()
-	if ran != 1 {
-		t.Errorf("the task ran %d times", ran)
+	for range 3 {
+		wantError(t, "Post", r.session.Post(func() { ran++ }), nil)
 	}
-	r.link.full = true
 	wantError(t, "Post", r.session.Post(func() {}), session.ErrMailboxFull)
+	if ran != 0 {
+		t.Error("a task ran in Post")
+	}
+	r.wantAttended(true)
+	r.wantStatus(0)
+	if ran != 3 {
+		t.Errorf("%d tasks ran, want 3", ran)
+	}
+	wantError(t, "Post", r.session.Post(func() { ran++ }), nil)
+	r.close()
+	if ran != 4 || len(r.closes) != 1 {
+		t.Errorf("after the end %d tasks have run and OnClose was called %d times", ran, len(r.closes))
+	}
 }
 
 func TestFrame(t *testing.T) {

@@ -3,7 +3,6 @@ package session
 import (
 	"syscall"
 
-	"github.com/weirnet/weir/buffer"
 	"github.com/weirnet/weir/internal/sock"
 	"github.com/weirnet/weir/internal/transport"
 )
@@ -145,9 +144,9 @@ func (s *Session) append(p []byte) {
 }
 
 // queue returns the chain to append to.
-func (s *Session) queue() *buffer.Chain {
+func (s *Session) queue() *outbound {
 	if s.out == nil {
-		s.out = s.link.Shared().Chain()
+		s.out = takeOutbound(s.link.Shared())
 	}
 	return s.out
 }
@@ -192,7 +191,7 @@ func (s *Session) carry() {
 		case errno == 0:
 		case errno != syscall.EAGAIN:
 			s.fail(errno)
-		case s.flags&writable == 0:
+		case !s.out.writable:
 			s.flags |= blocked
 		}
 	}
@@ -206,12 +205,11 @@ func (s *Session) carry() {
 	link.Release()
 }
 
-// unpin copies what handlers sent of their messages while somebody was writing,
-// and so could not be copied when they returned: a few bytes must not keep the
-// segment of a whole loop.
+// unpin copies what handlers sent of their messages and the kernel did not take:
+// a few bytes must not keep the segment of a whole loop.
 func (s *Session) unpin() {
-	if s.flags&pinned != 0 {
-		s.flags &^= pinned
+	if s.out != nil && s.out.pinned {
+		s.out.pinned = false
 		s.out.Compact()
 	}
 }
@@ -224,7 +222,7 @@ func (s *Session) canWrite() bool {
 // write gives the front of the queue to the kernel, with the lock released.
 // Others may append meanwhile; only the holder of the write side consumes.
 func (s *Session) write(link transport.Link) (n int, errno syscall.Errno) {
-	s.flags &^= writable
+	s.out.writable = false
 	if only := s.out.First(sock.MaxBytes); len(only) == s.out.Len() {
 		s.mu.Unlock()
 		n, errno = link.Send(only)
@@ -245,21 +243,24 @@ func (s *Session) write(link transport.Link) (n int, errno syscall.Errno) {
 // caller holds the lock, and the session has its link.
 func (s *Session) settle() {
 	shared, queued := s.link.Shared(), s.queued()
-	if queued != s.charged {
-		shared.Queued.Add(int64(queued - s.charged))
-		s.charged = queued
-	}
 	switch {
 	case queued >= shared.HighWater:
 		s.flags |= highWater
 	case queued <= shared.LowWater:
 		s.flags &^= highWater
 	}
+	if s.out != nil {
+		s.out.charge(shared, queued)
+		s.notify(s.out)
+		if queued < shared.HighWater {
+			s.out.admitNext()
+		}
+	}
 	if queued > 0 || s.flags&writing != 0 {
 		return
 	}
-	if s.out != nil {
-		shared.ReturnChain(s.out)
+	if s.out != nil && s.out.idle() {
+		shared.Outbounds.Put(s.out)
 		s.out = nil
 	}
 	if s.flags&(finWanted|finSent|corked|failed|aborted) == finWanted {
@@ -277,15 +278,17 @@ func (s *Session) fail(errno syscall.Errno) {
 	s.endBecause(kernelReason(errno), errno)
 }
 
-// discard drops the queue of a closed session.
+// discard drops the queue of a closed session. Its completions have been told.
 func (s *Session) discard(shared *transport.Shared) {
-	shared.Queued.Add(int64(-s.charged))
-	s.charged = 0
-	if s.out != nil {
-		s.out.Reset()
-		shared.ReturnChain(s.out)
-		s.out = nil
+	if s.out == nil {
+		return
 	}
+	s.out.Reset()
+	s.out.charge(shared, 0)
+	s.out.dismiss()
+	s.out.pinned, s.out.writable, s.out.waiters = false, false, nil
+	shared.Outbounds.Put(s.out)
+	s.out = nil
 }
 
 // kernelReason sorts an errno into peer's doing and everything else.

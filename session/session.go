@@ -30,13 +30,13 @@ type Session struct {
 	mu    sync.Mutex // guards all below; never held during a write
 	flags flags
 	told  transport.Status // what the loop knows, or was asked to look at
+	in    *strand          // nil while the handlers have nothing to do
 
 	// Write side: anybody appends to out, but only whoever set the writing flag
 	// consumes; see send.go.
-	link    transport.Link  // nil once Closed; only the loop clears it
-	out     *buffer.Chain   // nil while nothing is queued
-	view    *buffer.Segment // what the handler is being shown
-	charged int             // what Shared.Queued counts for out
+	link transport.Link  // nil once Closed; only the loop clears it
+	out  *outbound       // nil while nothing is queued
+	view *buffer.Segment // what the handler is being shown
 
 	// Counters.
 	bytesIn     uint64
@@ -61,7 +61,6 @@ const (
 	corked                       // handlers run: gather what they send
 	writing                      // somebody holds the write side
 	blocked                      // the kernel took no more; wait for Writable
-	writable                     // Writable came while the write side was held
 	finWanted                    // send FIN when the queue is empty
 	finSent
 	peerDone  // the peer sent FIN, and the session stays open for writing
@@ -69,7 +68,8 @@ const (
 	failed    // a write failed
 	wasOpened // OnOpen was called, so OnClose is due
 	exposed   // the user has seen the descriptor's number
-	pinned    // the queue may hold parts of loops' segments
+	scheduled // somebody is to run the strand
+	toldHigh  // OnBackpressure was called last, of the two
 )
 
 type sessionContext struct {
@@ -195,23 +195,26 @@ func (s *Session) setPaused(on flags) {
 
 // Post runs task where the session's handlers run, never at the same time as
 // one of them. It returns ErrMailboxFull, and task never runs, when too many
-// tasks wait; ErrClosed when the session is closed.
+// tasks of the session wait; ErrClosed when the session is closed. A task that
+// was taken runs before OnClose.
 func (s *Session) Post(task func()) error {
-	link, err := s.use()
-	if err != nil {
-		return err
+	s.mu.Lock()
+	defer s.unlock()
+	if s.link == nil {
+		return ErrClosed
 	}
-	defer link.Release()
-	if !link.Post(task) {
+	if s.in != nil && len(s.in.tasks) >= s.link.Shared().TaskLimit {
 		return ErrMailboxFull
 	}
+	in := s.work()
+	in.tasks = append(in.tasks, task)
 	return nil
 }
 
 // status sums up what the loop must know. The caller holds the lock.
 func (s *Session) status() (st transport.Status) {
 	waiting := s.queued() > 0
-	if s.flags&(userPaused|highWater) != 0 {
+	if s.paused() || s.in != nil && s.full() {
 		st |= transport.Paused
 	}
 	if waiting && s.flags&blocked != 0 {
@@ -235,17 +238,39 @@ func (s *Session) status() (st transport.Status) {
 	if s.flags&exposed != 0 {
 		st |= transport.Exposed
 	}
+	if s.due() {
+		st |= transport.Due
+	}
 	return st
 }
 
-// unlock releases the lock, after it asked the loop to look if the status is no
-// longer what the loop was told last. While handlers run, the loop looks anyway.
-// What was told is remembered in the session, not by each caller: the loop may
-// have looked while the caller was in the kernel.
+// paused tells whether messages are to wait. When nothing can be written any
+// more, what is left is handled all the same.
+func (s *Session) paused() bool {
+	return s.flags&failed == 0 && s.flags&(userPaused|highWater) != 0
+}
+
+// full tells whether the strand has enough to do before more is read.
+func (s *Session) full() bool {
+	return s.in.end != nil || s.in.unread.Len() > s.in.shared.UnreadLimit
+}
+
+// unlock releases the lock, after it told the loop what has changed.
 func (s *Session) unlock() {
-	if st := s.status(); s.link != nil && s.flags&corked == 0 && st != s.told {
+	s.tell()
+	s.mu.Unlock()
+}
+
+// tell asks the loop to look if the status is no longer what the loop was told
+// last. What was told is remembered in the session, not by each caller: the loop
+// may have looked while the caller was in the kernel. While the loop itself runs
+// handlers it looks anyway.
+func (s *Session) tell() {
+	if s.link == nil || s.flags&corked != 0 && !s.link.Shared().Pooled {
+		return
+	}
+	if st := s.status(); st != s.told {
 		s.told = st
 		s.link.Attend()
 	}
-	s.mu.Unlock()
 }

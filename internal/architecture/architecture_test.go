@@ -17,7 +17,7 @@ var allowed = map[string][]string{
 	"poller":             {"internal/sock", "golang.org/x/sys/unix"},
 	"buffer":             {},
 	"session":            {"buffer", "internal/sock", "internal/transport"},
-	"engine":             {"poller", "buffer", "session", "internal/sock", "internal/transport", "internal/inject", "internal/memlimit", "github.com/rs/zerolog"},
+	"engine":             {"poller", "buffer", "session", "internal/sock", "internal/transport", "internal/inject", "internal/memlimit", "github.com/rs/zerolog", "github.com/panjf2000/ants/v2"},
 	"internal/sock":      {"golang.org/x/sys/unix"},
 	"internal/transport": {"buffer", "internal/sock"},
 	"internal/inject":    {"poller", "internal/sock"},
@@ -39,7 +39,8 @@ func TestDoorsOpenDownward(t *testing.T) {
 // TestCoreDependencies keeps what a user of the engine has to download.
 func TestCoreDependencies(t *testing.T) {
 	modules := []string{
-		"golang.org/x/sys", "github.com/rs/zerolog",
+		"golang.org/x/sys", "github.com/rs/zerolog", "github.com/panjf2000/ants/v2",
+		"golang.org/x/sync", // ants' own
 		"github.com/mattn/go-colorable", "github.com/mattn/go-isatty", // zerolog's own
 	}
 	for _, imported := range imports(t, "{{join .Deps \"\\n\"}}", "./engine") {

@@ -31,9 +31,9 @@ type Link interface {
 	// Attend asks the loop to look at the session's Status soon.
 	Attend()
 
-	// Post runs task on the loop. It reports false if the mailbox is full or the
-	// loop has ended; the task then never runs.
-	Post(task func()) bool
+	// OnLoop tells whether the caller runs on a loop of the engine, and so must not
+	// wait for one. It takes about two microseconds.
+	OnLoop() bool
 
 	// Send and Sendv write without blocking; see sock.System.
 	Send(p []byte) (n int, errno syscall.Errno)
@@ -58,7 +58,7 @@ type Link interface {
 
 // Status is what a loop must know of a Session, as a set of bits. It is a
 // level, not an event: a loop that reads it twice does the right thing twice.
-type Status uint8
+type Status uint16
 
 // The bits of a Status.
 const (
@@ -70,6 +70,7 @@ const (
 	Aborted                     // close now, and drop what is queued
 	Failed                      // a write failed: read what is left, then close
 	Exposed                     // the descriptor was shown to the user; a duplicate may exist
+	Due                         // the strand has something to do: whoever is told so by a Driver has it run
 )
 
 // Shared is what the sessions of one engine have in common. The engine fills it
@@ -93,11 +94,23 @@ type Shared struct {
 	// Crash lets a handler's panic end the process.
 	Crash bool
 
+	// Pooled has strands run by somebody else than the loop, who calls Driver.Run.
+	Pooled bool
+
+	// UnreadLimit is how many bytes a strand may hold, and TaskLimit how many tasks,
+	// before no more are taken.
+	UnreadLimit int
+	TaskLimit   int
+
 	// Panicked is told of a recovered panic, on the goroutine that panicked.
 	Panicked func(id uint64, value any, stack []byte)
 
-	views  sync.Pool // of *[][]byte, for Sendv
-	chains sync.Pool // of *buffer.Chain, all empty
+	// Strands and Outbounds keep what sessions have only while they need it. The
+	// types are package session's.
+	Strands   sync.Pool
+	Outbounds sync.Pool
+
+	views sync.Pool // of *[][]byte, for Sendv
 }
 
 // Views lends an empty slice with room for sock.MaxViews views. It escapes into
@@ -116,15 +129,3 @@ func (s *Shared) ReturnViews(v *[][]byte) {
 	*v = (*v)[:0]
 	s.views.Put(v)
 }
-
-// Chain lends an empty chain. Only sessions with queued output hold one, so an
-// idle session pays nothing for its queue.
-func (s *Shared) Chain() *buffer.Chain {
-	if c, ok := s.chains.Get().(*buffer.Chain); ok {
-		return c
-	}
-	return buffer.NewChain(s.Pool)
-}
-
-// ReturnChain takes back what Chain lent. It must be empty.
-func (s *Shared) ReturnChain(c *buffer.Chain) { s.chains.Put(c) }

@@ -1,0 +1,180 @@
+package engine
+
+import (
+	"sync"
+
+	"github.com/weirnet/weir/internal/transport"
+	"github.com/weirnet/weir/session"
+)
+
+// A runQueue holds a loop's sessions whose handlers have something to do, each at
+// most once, until workers take them. The loop adds what a turn made due in one
+// go; a worker takes one session after the other, so that a blocked handler holds
+// up its own session only.
+//
+// There is one worker while it keeps up, more if many sessions wait, and still
+// more when the overseer sees that those who are there do not get on.
+type runQueue struct {
+	shared   *transport.Shared
+	executor Executor
+	work     func() // what workers run; made once
+	done     func() // told when the last session is done with; any goroutine
+
+	mu      sync.Mutex
+	waiting []*session.Session // from head on
+	head    int
+	workers int    // asked for or at work
+	running int    // sessions whose handlers run
+	taken   uint64 // sessions taken so far
+	refused bool   // the executor had no room at the last try
+	seen    uint64 // taken, when the overseer looked last
+}
+
+const (
+	// perWorker is how many sessions wait for each worker before another is asked
+	// for, up to maxWorkers. Only the overseer asks for more.
+	perWorker  = 32
+	maxWorkers = 4
+
+	// stint is how many sessions a worker takes before it lets others use the
+	// executor.
+	stint = 256
+)
+
+func newRunQueue(shared *transport.Shared, executor Executor, done func()) *runQueue {
+	q := &runQueue{shared: shared, executor: executor, done: done}
+	q.work = q.drain
+	return q
+}
+
+// add has sessions run, and asks for workers. It reports false if sessions wait
+// and the executor refuses to run any worker.
+func (q *runQueue) add(due []*session.Session) bool {
+	q.mu.Lock()
+	q.waiting = append(q.waiting, due...)
+	want := min((len(q.waiting)-q.head+perWorker-1)/perWorker, maxWorkers)
+	want -= q.workers
+	q.mu.Unlock()
+	return want <= 0 || q.hire(want)
+}
+
+// hire asks the executor for n more workers.
+func (q *runQueue) hire(n int) bool {
+	for range n {
+		q.mu.Lock()
+		q.workers++
+		q.mu.Unlock()
+		if !q.executor.TrySubmit(q.work) {
+			q.mu.Lock()
+			q.workers--
+			q.refused = true
+			alone := q.workers == 0
+			q.mu.Unlock()
+			return !alone
+		}
+	}
+	return true
+}
+
+// drain is a worker: it runs sessions until none waits.
+func (q *runQueue) drain() {
+	for n := 0; ; n++ {
+		if n > 0 && n%stint == 0 && q.executor.TrySubmit(q.work) {
+			return // the other one is this one's successor
+		}
+		s := q.take()
+		if s == nil {
+			return
+		}
+		again := session.Drive(s, transport.Key{}).Run(q.shared)
+		q.finish(s, again)
+	}
+}
+
+// take returns the session that has waited longest; nil, and the worker must end,
+// if none waits.
+func (q *runQueue) take() *session.Session {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.head == len(q.waiting) {
+		q.waiting, q.head = q.waiting[:0], 0
+		q.workers--
+		return nil
+	}
+	s := q.waiting[q.head]
+	q.waiting[q.head] = nil
+	q.head++
+	q.taken++
+	q.running++
+	q.refused = false
+	if q.head > len(q.waiting)/2 && q.head >= 1024 {
+		n := copy(q.waiting, q.waiting[q.head:])
+		clear(q.waiting[n:])
+		q.waiting, q.head = q.waiting[:n], 0
+	}
+	return s
+}
+
+// finish puts a session back that has more to do, behind the others.
+func (q *runQueue) finish(s *session.Session, again bool) {
+	q.mu.Lock()
+	q.running--
+	if again {
+		q.waiting = append(q.waiting, s)
+	}
+	idle := q.running == 0 && q.head == len(q.waiting)
+	q.mu.Unlock()
+	if idle {
+		q.done()
+	}
+}
+
+// slowHandlers is how few sessions a worker takes between two looks of the
+// overseer when it does not get on.
+const slowHandlers = 4
+
+// push is the overseer's look: if sessions wait and workers do not get on, there
+// are to be twice as many. It reports how many wait, how many run, and false if
+// the executor has no room.
+func (q *runQueue) push() (waiting, running int, ok bool) {
+	q.mu.Lock()
+	waiting, running = len(q.waiting)-q.head, q.running
+	slow := q.taken-q.seen < uint64(slowHandlers*max(q.workers, 1))
+	q.seen = q.taken
+	more := 0
+	if waiting > 0 && slow {
+		more = min(max(q.workers, 1), waiting)
+	}
+	q.mu.Unlock()
+	return waiting, running, more == 0 || q.hire(more)
+}
+
+// depth tells how many sessions wait, and how many run.
+func (q *runQueue) depth() (waiting, running int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.waiting) - q.head, q.running
+}
+
+// busy tells whether anything waits or runs.
+func (q *runQueue) busy() bool {
+	waiting, running := q.depth()
+	return waiting+running > 0
+}
+
+// each returns what waits. It goes on waiting.
+func (q *runQueue) each() []*session.Session {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return append([]*session.Session(nil), q.waiting[q.head:]...)
+}
+
+// withdraw takes away what waits, for somebody else to run.
+func (q *runQueue) withdraw() []*session.Session {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	rest := append([]*session.Session(nil), q.waiting[q.head:]...)
+	clear(q.waiting)
+	q.waiting, q.head = q.waiting[:0], 0
+	return rest
+}

@@ -1,0 +1,124 @@
+package session
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// noteBytes is how many bytes of the session's cap there are to each completion
+// that may wait.
+const noteBytes = 256
+
+// SendNotify is Send with a completion. When it returns an error, nothing is
+// queued and done is never called. Otherwise done is called exactly once, where
+// the session's handlers run and before OnClose: with nil when the kernel has
+// taken the bytes, or with the *CloseError if the session ended before. It does
+// not tell that the peer has read them. ErrMailboxFull means that too many
+// completions wait, one per 256 bytes of the session's cap.
+func (s *Session) SendNotify(p []byte, done func(error)) error {
+	s.mu.Lock()
+	defer s.unlock()
+	if err := s.admit(len(p)); err != nil {
+		return err
+	}
+	if s.completions() >= max(s.link.Shared().Cap/noteBytes, 1) {
+		return ErrMailboxFull
+	}
+	s.messagesOut++
+	s.append(p)
+	out := s.queue()
+	out.notes = append(out.notes, note{s.bytesOut + uint64(out.Len()), done})
+	s.push()
+	return nil
+}
+
+// completions is how many of them wait.
+func (s *Session) completions() (n int) {
+	if s.out != nil {
+		n = len(s.out.notes)
+	}
+	if s.in != nil {
+		n += len(s.in.done)
+	}
+	return n
+}
+
+// SendContext is Send that waits for room instead of returning ErrBufferFull.
+// Those who wait for a session are served in the order they came. It returns the
+// cause of ctx, with nothing queued, when that ends first; ErrClosed when the
+// session does; ErrDeadlock at once if it would wait on a goroutine of the
+// engine's loops, which make room, as a handler in inline mode does. In pool mode
+// handlers may wait. A message larger than what the engine may queue in all is
+// refused with ErrBufferFull.
+func (s *Session) SendContext(ctx context.Context, p []byte) error {
+	s.mu.Lock()
+	defer s.unlock()
+	if s.out == nil || len(s.out.waiters) == 0 {
+		if err := s.send(p); err != ErrBufferFull {
+			return err
+		}
+	}
+	switch {
+	case s.link == nil || s.State() != Open:
+		return ErrClosed
+	case int64(len(p)) > s.link.Shared().QueuedCap:
+		return ErrBufferFull
+	case s.link.OnLoop():
+		return ErrDeadlock
+	}
+	return s.waitForRoom(ctx, p)
+}
+
+// totalRetry is how often somebody asks again who waits for the engine's total of
+// queued output, not for the session's own.
+const totalRetry = 10 * time.Millisecond
+
+// waitForRoom sends p in its turn. The caller holds the lock.
+func (s *Session) waitForRoom(ctx context.Context, p []byte) error {
+	me := &room{free: make(chan struct{}, 1)}
+	s.queue().waiters = append(s.queue().waiters, me)
+	if s.writeFree() && s.queued() > 0 {
+		s.carry() // a handler's own output is not held back while it waits
+	}
+	for s.link != nil {
+		if s.out.waiters[0] == me {
+			if err := s.admit(len(p)); err != ErrBufferFull {
+				s.leave(me)
+				return s.send(p)
+			}
+		}
+		if err := s.await(ctx, me); err != nil {
+			if s.link != nil {
+				s.leave(me)
+				s.settle() // if it was this one's turn, it is the next one's
+			}
+			return err
+		}
+	}
+	return ErrClosed
+}
+
+// await waits with the lock released until me may try again.
+func (s *Session) await(ctx context.Context, me *room) error {
+	var retry <-chan time.Time
+	if s.queued() < s.link.Shared().HighWater {
+		timer := time.NewTimer(totalRetry)
+		defer timer.Stop()
+		retry = timer.C
+	}
+	s.unlock()
+	defer s.mu.Lock()
+	select {
+	case <-me.free:
+	case <-retry:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+// leave takes me out of those who wait. The session has its link.
+func (s *Session) leave(me *room) {
+	s.out.waiters = slices.DeleteFunc(s.out.waiters, func(r *room) bool { return r == me })
+}

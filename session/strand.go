@@ -1,0 +1,217 @@
+package session
+
+import (
+	"github.com/weirnet/weir/buffer"
+	"github.com/weirnet/weir/internal/transport"
+)
+
+// A strand is what a session has for its handlers to do, in the order in which
+// they do it, one thing at a time. A session has one only while there is
+// something, so that an idle session pays nothing.
+//
+// Whoever sets the scheduled flag must see to it that the strand is run: by a
+// worker in pool mode, by the loop otherwise. The flag falls when nothing is
+// left that may be done now. All fields are guarded by the session's lock.
+type strand struct {
+	shared  *transport.Shared
+	unread  *buffer.Chain // received, and not yet given to the handler
+	tasks   []func()      // of Post
+	done    []completion  // of sends whose outcome is known
+	end     *ending       // once everything received has been handled
+	opening bool          // OnOpen is due
+	finRead bool          // the peer sends no more
+	closing bool          // OnClose is due
+}
+
+// ending is how a session is to end after its strand has caught up.
+type ending struct {
+	why   Reason
+	cause error
+	how   flags
+}
+
+// duty is a thing that handlers have to do.
+type duty uint8
+
+const (
+	nothing duty = iota
+	open
+	complete
+	task
+	message
+	flow
+	peerClose
+	finish
+	closed
+)
+
+// runBudget is how many duties one run may do before other sessions have their
+// turn.
+const runBudget = 16
+
+// work returns the session's strand, to which the caller, who holds the lock and
+// knows that the session has its link, adds something.
+func (s *Session) work() *strand {
+	if s.in == nil {
+		shared := s.link.Shared()
+		s.in, _ = shared.Strands.Get().(*strand)
+		if s.in == nil {
+			s.in = &strand{shared: shared, unread: buffer.NewChain(shared.Pool)}
+		}
+	}
+	return s.in
+}
+
+// next returns what the handlers may do now. The caller holds the lock.
+func (s *Session) next() duty {
+	in := s.in
+	switch {
+	case in == nil:
+		if s.flowDue() {
+			return flow
+		}
+	case in.opening:
+		return open
+	case len(in.done) > 0:
+		return complete
+	case len(in.tasks) > 0:
+		return task
+	case in.unread.Len() > 0 && !s.paused():
+		return message
+	case s.flowDue():
+		return flow
+	case in.unread.Len() > 0 && (in.end == nil || s.flags&userPaused == 0):
+		return nothing // reading is paused
+	case in.finRead:
+		return peerClose
+	case in.end != nil:
+		return finish
+	case in.closing:
+		return closed
+	}
+	return nothing
+}
+
+// flowDue tells whether the handler has not been told on which side of the water
+// marks the output is.
+func (s *Session) flowDue() bool {
+	high, told := s.flags&highWater != 0, s.flags&toldHigh != 0
+	return high != told && s.State() == Open && s.incoming.Load().flow != nil
+}
+
+// due tells whether the strand is to be run by somebody.
+func (s *Session) due() bool { return s.flags&scheduled == 0 && s.next() != nothing }
+
+// run does what is due, up to a budget, and reports whether something is left;
+// the strand then stays scheduled. The caller holds the lock, which is released
+// while handlers run, and has set the scheduled flag.
+func (s *Session) run(shared *transport.Shared) (again bool) {
+	for range runBudget {
+		d := s.next()
+		if d == nothing {
+			break
+		}
+		s.do(d, shared)
+	}
+	if s.next() != nothing {
+		return true
+	}
+	s.flags &^= scheduled
+	s.rest()
+	return false
+}
+
+// rest gives back a strand that has nothing to do.
+func (s *Session) rest() {
+	in := s.in
+	if in == nil || in.unread.Len() > 0 || in.end != nil || in.finRead {
+		return
+	}
+	s.in = nil
+	clear(in.tasks[:cap(in.tasks)])
+	clear(in.done[:cap(in.done)])
+	in.tasks, in.done = in.tasks[:0], in.done[:0]
+	in.shared.Strands.Put(in)
+}
+
+// do does one duty.
+func (s *Session) do(d duty, shared *transport.Shared) {
+	in := s.in
+	s.flags |= corked
+	switch d {
+	case open:
+		in.opening = false
+		s.outside(func() { s.callOpen(shared) })
+	case complete:
+		first := in.done[0]
+		in.done = in.done[:copy(in.done, in.done[1:])]
+		s.outside(func() { s.callDone(shared, first) })
+	case task:
+		first := in.tasks[0]
+		in.tasks = in.tasks[:copy(in.tasks, in.tasks[1:])]
+		s.outside(func() { s.callTask(shared, first) })
+	case message:
+		s.show(shared)
+	case flow:
+		high := s.flags&highWater != 0
+		s.flags ^= toldHigh
+		s.outside(func() { s.callFlow(shared, high) })
+	case finish:
+		e := in.end
+		in.end = nil
+		_ = s.end(e.why, e.cause, e.how) // ErrClosed: it is ending, which is what was asked for
+	case peerClose:
+		in.finRead = false
+		s.peerClosed(shared)
+	case closed:
+		in.closing = false
+		s.outside(func() { s.callClose(shared, s.ended) })
+	}
+	s.uncork()
+}
+
+// show gives the handler the first of what was received.
+func (s *Session) show(shared *transport.Shared) {
+	view, segment := s.in.unread.First(maxShow), s.in.unread.Front()
+	segment.Retain()
+	s.in.unread.Consume(len(view))
+	s.view = segment
+	s.messagesIn++
+	s.tell() // reading may go on meanwhile
+	s.mu.Unlock()
+	s.callMessage(shared, Frame{bytes: view, segment: segment, pool: shared.Pool})
+	s.mu.Lock()
+	s.hide()
+	segment.Release()
+}
+
+// maxShow is the most that a handler is given at once, bytes.
+const maxShow = 256 << 10
+
+// outside calls f with the lock released.
+func (s *Session) outside(f func()) {
+	s.mu.Unlock()
+	f()
+	s.mu.Lock()
+}
+
+// drop throws away what was received and will not be handled, since the session
+// has ended.
+func (s *Session) drop(in *strand) {
+	s.ended.Unhandled += in.unread.Len()
+	in.unread.Reset()
+}
+
+// peerClosed acts on the peer's FIN, after everything before it was handled.
+func (s *Session) peerClosed(shared *transport.Shared) {
+	halfOpen := shared.HalfOpen && s.flags&(finWanted|failed) == 0
+	h := s.incoming.Load().peerClose
+	switch {
+	case s.State() != Open:
+	case halfOpen && h != nil:
+		s.flags |= peerDone
+		s.outside(func() { s.callPeerClose(shared, h) })
+	default:
+		_ = s.end(ReasonPeerClosed, nil, 0) // cannot fail: the session is open
+	}
+}
