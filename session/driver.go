@@ -66,7 +66,7 @@ func (d Driver) Deliver(segment *buffer.Segment, p []byte) transport.Status {
 // memory than it needs.
 func (s *Session) keep(segment *buffer.Segment, p []byte) {
 	in := s.work()
-	if in.unread.Len() > 0 && len(p)*4 < segment.Cap() {
+	if (in.unread.Len() > 0 || !in.shared.Pooled) && len(p)*4 < segment.Cap() {
 		in.unread.Append(p)
 	} else {
 		in.unread.AppendView(segment, p)

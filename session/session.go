@@ -163,6 +163,7 @@ type Stats struct {
 	MessagesIn  uint64
 	MessagesOut uint64 // accepted by Send
 	Queued      int    // bytes accepted and not yet taken by the kernel
+	Unread      int    // bytes received and not yet given to the handler
 }
 
 // Stats returns the session's counters.
@@ -176,6 +177,7 @@ func (s *Session) Stats() Stats {
 		MessagesIn:  s.messagesIn,
 		MessagesOut: s.messagesOut,
 		Queued:      s.queued(),
+		Unread:      s.unread(),
 	}
 }
 
@@ -248,6 +250,13 @@ func (s *Session) status() (st transport.Status) {
 // more, what is left is handled all the same.
 func (s *Session) paused() bool {
 	return s.flags&failed == 0 && s.flags&(userPaused|highWater) != 0
+}
+
+func (s *Session) unread() int {
+	if s.in == nil {
+		return 0
+	}
+	return s.in.unread.Len()
 }
 
 // full tells whether the strand has enough to do before more is read.

@@ -252,6 +252,11 @@ func (t *track) memory() (limit int64) {
 	for _, f := range t.retained {
 		limit += int64(4*f.Len() + 512)
 	}
+	if t.session != nil {
+		if unread := t.session.Stats().Unread; unread > 0 {
+			limit += int64(4*unread + 512)
+		}
+	}
 	return limit + int64(5*t.peak+512*t.pieces)
 }
 
