@@ -291,7 +291,14 @@ func (s *Session) callDone(shared *transport.Shared, c completion) {
 }
 
 func (s *Session) callTask(shared *transport.Shared, task func()) {
-	defer s.recovered(shared)
+	defer func() {
+		if shared.Crash {
+			return
+		}
+		if value := recover(); value != nil {
+			shared.Panicked(s.id, value, debug.Stack()) // it ends the task only
+		}
+	}()
 	task()
 }
 
