@@ -40,7 +40,7 @@ func TestDoorsOpenDownward(t *testing.T) {
 func TestCoreDependencies(t *testing.T) {
 	modules := []string{
 		"golang.org/x/sys", "github.com/rs/zerolog", "github.com/panjf2000/ants/v2",
-		"golang.org/x/sync", // ants' own
+		"golang.org/x/sync",                                           // ants' own
 		"github.com/mattn/go-colorable", "github.com/mattn/go-isatty", // zerolog's own
 	}
 	for _, imported := range imports(t, "{{join .Deps \"\\n\"}}", "./engine") {
