@@ -44,14 +44,24 @@ type Engine struct {
 	order   uint32
 	failure error // why the engine stopped by itself
 
+	detach func() // what Metrics returned, to be called at the end; may be nil
+
 	ended chan struct{} // closed when the last loop has ended
 }
 
 // New starts an engine. The error is an *OptionError, one that tells why a
-// poller could not be made, or ErrUnsupported.
+// poller could not be made, ErrUnsupported, or what the Metrics returned.
 func New(opts ...Option) (*Engine, error) {
 	e, err := assemble(opts)
 	if err != nil {
+		return nil, err
+	}
+	if err := e.attachMetrics(); err != nil {
+		for _, l := range e.loops {
+			l.discard()
+		}
+		e.stopWorkers()
+		e.log.stop()
 		return nil, err
 	}
 	e.overseer.start(e)
@@ -69,7 +79,7 @@ func assemble(opts []Option) (*Engine, error) {
 	}
 	e := &Engine{options: o, deps: o.deps, seed: maphash.MakeSeed(), ended: make(chan struct{})}
 	e.fillDeps()
-	e.log = events{logger: o.logger, clock: e.deps.Clock}
+	e.log = events{ring: newLogRing(o.logger), clock: e.deps.Clock}
 	e.pool = buffer.NewPool(buffer.Config{MaxIdleBytes: o.idleBuffers, Debug: o.debugBuffers})
 	e.shared.Pool = e.pool
 	e.shared.LowWater, e.shared.HighWater, e.shared.Cap = o.lowWater, o.highWater, o.outboundCap

@@ -5,29 +5,38 @@ import (
 	"net"
 	"runtime/debug"
 	"sync/atomic"
+	"time"
 
 	"github.com/weirnet/weir/internal/inject"
 	"github.com/weirnet/weir/session"
 )
 
-// events are what an engine logs, a method each. What peers can cause is logged
-// at most once a second and reason, with the number left out since.
+// events are what an engine logs, a method each. What peers and handlers can cause
+// is logged at most once a second and reason, with the number left out since, but for
+// level Debug. No method waits, and none calls the Logger: see logRing. Of an event
+// whose level is off nothing is prepared.
 //
 //	listen        address
 //	open          session, remote                                   (debug)
-//	close         session, remote, reason, cause, unsent            (debug)
+//	close         session, remote, reason, cause, unsent, unhandled (debug)
 //	slow_consumer as close                                          (warning)
 //	panic         session, value, stack                             (error)
 //	accept_error  what, cause                                       (warning)
+//	stuck         what, session, loop, since_ms, stack              (warning)
+//	overload      policy, waiting                                   (warning)
 //	drain         sessions
 //	failed        cause                                             (error)
-//	stats         sessions opened, bytes, at the end
+//	stats         what there was in all, and how sessions closed, at the end
+//
+// Any of them has the field lost if that many events before it did not get through.
 type events struct {
-	logger Logger
-	clock  inject.Clock
+	ring  *logRing
+	clock inject.Clock
 
 	slow   throttle
 	broken throttle
+	held   throttle
+	full   throttle
 	accept [acceptTroubles]throttle
 }
 
@@ -67,43 +76,49 @@ func (t *throttle) pass(second int64) (skipped int64, ok bool) {
 
 func (e *events) second() int64 { return e.clock.Now().Unix() }
 
+// stop ends logging: what waits is written first, as long as the Logger does not
+// take more than logPatience.
+func (e *events) stop() { e.ring.stop(logPatience) }
+
 func (e *events) listening(addr net.Addr) {
-	if e.logger.Enabled(Info) {
-		e.logger.Log(Info, "listen", []Field{Text("address", addr.String())})
+	if e.ring.enabled(Info) {
+		e.ring.put(Info, "listen", []Field{Text("address", addr.String())})
 	}
 }
 
 func (e *events) open(s *session.Session) {
-	if e.logger.Enabled(Debug) {
-		e.logger.Log(Debug, "open", about(s))
+	if e.ring.enabled(Debug) {
+		e.ring.put(Debug, "open", []Field{number(s), remote(s)})
 	}
 }
 
 func (e *events) close(s *session.Session, reason *session.CloseError) {
-	level, name := Debug, "close"
-	fields := []Field(nil)
+	level, name, skipped := Debug, "close", int64(0)
 	if reason.Reason == session.ReasonSlowConsumer {
-		skipped, ok := e.slow.pass(e.second())
+		n, ok := e.slow.pass(e.second())
 		if ok {
-			level, name = Warn, "slow_consumer"
-			fields = append(fields, Number("skipped", skipped))
+			level, name, skipped = Warn, "slow_consumer", n
 		}
 	}
-	if !e.logger.Enabled(level) {
+	if !e.ring.enabled(level) {
 		return
 	}
-	fields = append(fields, about(s)...)
-	fields = append(fields, Text("reason", reason.Reason.String()), Number("unsent", int64(reason.Unsent)))
+	fields := append(make([]Field, 0, 7), number(s), remote(s),
+		Text("reason", reason.Reason.String()),
+		Number("unsent", int64(reason.Unsent)), Number("unhandled", int64(reason.Unhandled)))
 	if reason.Err != nil {
-		fields = append(fields, Text("cause", reason.Err.Error()))
+		fields = append(fields, cause(reason.Err))
 	}
-	e.logger.Log(level, name, fields)
+	if level == Warn {
+		fields = append(fields, Number("skipped", skipped))
+	}
+	e.ring.put(level, name, fields)
 }
 
 func (e *events) panicked(id uint64, value any, stack []byte) {
 	skipped, ok := e.broken.pass(e.second())
-	if ok && e.logger.Enabled(Error) {
-		e.logger.Log(Error, "panic", []Field{
+	if ok && e.ring.enabled(Error) {
+		e.ring.put(Error, "panic", []Field{
 			Number("session", int64(id)), Text("value", fmt.Sprint(value)),
 			Text("stack", string(stack)), Number("skipped", skipped),
 		})
@@ -117,50 +132,78 @@ func (e *events) recoverTask() {
 	}
 }
 
-func (e *events) acceptError(what acceptTrouble, cause error) {
+func (e *events) acceptError(what acceptTrouble, err error) {
 	skipped, ok := e.accept[what].pass(e.second())
-	if ok && e.logger.Enabled(Warn) {
-		e.logger.Log(Warn, "accept_error", []Field{
-			Text("what", what.String()), Text("cause", cause.Error()), Number("skipped", skipped),
+	if ok && e.ring.enabled(Warn) {
+		e.ring.put(Warn, "accept_error", []Field{Text("what", what.String()), cause(err), Number("skipped", skipped)})
+	}
+}
+
+// stuck tells of a handler or a loop that has been at one thing for so long. The id
+// is 0 if that is no session, loop -1 if it is not on one.
+func (e *events) stuck(what string, id uint64, loop int, since time.Duration, stack string) {
+	skipped, ok := e.held.pass(e.second())
+	if ok && e.ring.enabled(Warn) {
+		e.ring.put(Warn, "stuck", []Field{
+			Text("what", what), Number("session", int64(id)), Number("loop", int64(loop)),
+			Number("since_ms", since.Milliseconds()), Text("stack", stack), Number("skipped", skipped),
+		})
+	}
+}
+
+// overloaded tells that the executor refused work, what becomes of it, and how many
+// sessions wait.
+func (e *events) overloaded(policy string, waiting int) {
+	skipped, ok := e.full.pass(e.second())
+	if ok && e.ring.enabled(Warn) {
+		e.ring.put(Warn, "overload", []Field{
+			Text("policy", policy), Number("waiting", int64(waiting)), Number("skipped", skipped),
 		})
 	}
 }
 
 func (e *events) draining(sessions int) {
-	if e.logger.Enabled(Info) {
-		e.logger.Log(Info, "drain", []Field{Number("sessions", int64(sessions))})
+	if e.ring.enabled(Info) {
+		e.ring.put(Info, "drain", []Field{Number("sessions", int64(sessions))})
 	}
 }
 
-func (e *events) failed(cause error) {
-	if e.logger.Enabled(Error) {
-		e.logger.Log(Error, "failed", []Field{Text("cause", cause.Error())})
+func (e *events) failed(err error) {
+	if e.ring.enabled(Error) {
+		e.ring.put(Error, "failed", []Field{cause(err)})
 	}
 }
 
 func (e *events) stats(st Stats) {
-	if !e.logger.Enabled(Info) {
+	if !e.ring.enabled(Info) {
 		return
 	}
 	fields := []Field{
-		Number("accepted", int64(st.Accepted)), Number("opened", int64(st.Opened)),
+		Number("accepted", int64(st.Accepted)), Number("refused", int64(st.Refused)),
+		Number("opened", int64(st.Opened)),
 		Number("bytes_in", int64(st.BytesIn)), Number("bytes_out", int64(st.BytesOut)),
-		Number("unsent", int64(st.Unsent)),
+		Number("unsent", int64(st.Unsent)), Number("overloads", int64(st.Overloads)),
+		Number("stuck", int64(st.Stuck)), Number("log_dropped", int64(st.LogDropped)),
 	}
-	for reason, n := range st.Closed {
-		if n > 0 {
-			fields = append(fields, Number("closed_"+reason, int64(n)))
+	for r := session.ReasonPeerClosed; int(r) < session.Reasons; r++ {
+		if n := st.Closed[r.String()]; n > 0 {
+			fields = append(fields, Number("closed_"+r.String(), int64(n)))
 		}
 	}
-	e.logger.Log(Info, "stats", fields)
+	e.ring.put(Info, "stats", fields)
 }
 
-// about are the fields that name a session.
-func about(s *session.Session) []Field {
-	remote := s.RemoteAddr()
-	address := remote.String()
-	if address == "" {
-		address = remote.Network() // a unix peer without a name
+func number(s *session.Session) Field { return Number("session", int64(s.ID())) }
+
+func remote(s *session.Session) Field {
+	addr := s.RemoteAddr()
+	text := addr.String()
+	if text == "" {
+		text = addr.Network() // a unix peer without a name
 	}
-	return []Field{Number("session", int64(s.ID())), Text("remote", address)}
+	return Text("remote", text)
 }
+
+// cause is the field of an error. It may be a user's, and panic when asked for its
+// text; fmt recovers that.
+func cause(err error) Field { return Text("cause", fmt.Sprint(err)) }

@@ -109,6 +109,7 @@ func panicIfChosen(s *session.Session, message string) {
 
 func mustLogPanic(t *testing.T, log *journal, value string) {
 	t.Helper()
+	until(t, "the panic is logged", func() bool { return len(log.of("panic")) > 0 })
 	lines := log.of("panic")
 	if len(lines) != 1 {
 		t.Fatalf("%d lines about a panic, want 1: %v", len(lines), lines)

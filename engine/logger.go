@@ -10,15 +10,25 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// Logger takes an engine's events. Loops call it, from several goroutines at
-// once: it must not block. Each event has a name that does not change between
+// Logger takes an engine's events. Each has a name that does not change between
 // releases, and fields.
+//
+// One goroutine of the engine calls it, one event after the other, and nothing waits
+// for that: a Logger may block or panic. An event that it panics at, or that comes
+// while 1024 others wait, or while 768 do if it is of level Debug, is dropped and
+// counted in Stats.LogDropped; the next event that gets through has the field lost,
+// with their number. The end of an engine waits a second for what is still to be
+// written. Engines that share a Logger call it from a goroutine each.
 type Logger interface {
 	// Enabled tells whether Log would do anything with an event of this level.
-	// Without it nothing is prepared, and nothing allocated.
+	// The answer is kept: it is asked for when the engine starts, with each event,
+	// and about once a second while the engine is busy. While it is false nothing
+	// is prepared, and nothing allocated. A level that it panics at is off, as all
+	// are if it does not answer; New waits a second for that.
 	Enabled(level Level) bool
 
-	// Log writes one event. The fields are valid until it returns.
+	// Log writes one event. The fields are valid until it returns. A text that is
+	// longer than 8 KiB was cut.
 	Log(level Level, event string, fields []Field)
 }
 
@@ -57,7 +67,7 @@ func (NoLog) Enabled(Level) bool { return false }
 func (NoLog) Log(Level, string, []Field) {}
 
 // NewZerolog writes events from the given level on to w, as JSON lines with a
-// time stamp. Any loop may write, one at a time, a line with each Write. Level
+// time stamp, a line with each Write. Engines that share it write one at a time. Level
 // Debug also logs each session's open and close.
 func NewZerolog(w io.Writer, least Level) Logger {
 	return Zerolog(zerolog.New(zerolog.SyncWriter(w)).Level(zerologLevel(least)).With().Timestamp().Logger())

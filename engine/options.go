@@ -76,6 +76,7 @@ type options struct {
 	crash        bool
 	debugBuffers bool
 	logger       Logger
+	metrics      Metrics
 	deps         inject.Deps
 
 	err error // the first bad value
@@ -410,6 +411,17 @@ func WithLogger(l Logger) Option {
 			o.reject("logger", l, "must not be nil; NoLog is silent")
 		}
 		o.logger = l
+	}
+}
+
+// WithMetrics lets m read the engine's counters from New until the engine has ended;
+// the default is none. Package engine/metrics has one for expvar.
+func WithMetrics(m Metrics) Option {
+	return func(o *options) {
+		if m == nil {
+			o.reject("metrics", m, "must not be nil")
+		}
+		o.metrics = m
 	}
 }
 

@@ -20,6 +20,9 @@ type overseer struct {
 // as long.
 const overseerTick = time.Millisecond
 
+// overseerRefresh is after how many looks the Logger is asked for its levels.
+const overseerRefresh = 1000
+
 // overseerPatience is how many looks with nothing to see put it to sleep.
 const overseerPatience = 20
 
@@ -52,7 +55,10 @@ func (o *overseer) run() {
 	defer close(o.ended)
 	ticker := time.NewTicker(overseerTick)
 	defer ticker.Stop()
-	for idle := overseerPatience; ; {
+	for idle, looks := overseerPatience, 0; ; looks++ {
+		if looks%overseerRefresh == overseerRefresh-1 {
+			o.engine.log.ring.refresh()
+		}
 		if idle < overseerPatience {
 			select {
 			case <-ticker.C:

@@ -15,7 +15,8 @@ import (
 //     are aborted
 //  3. a loop ends when no acceptor of any loop is left, which could still place a
 //     connection on it, and its last session is closed
-//  4. the last loop to end closes the ended channel
+//  4. the last loop to end waits, a second at most for each, for the Metrics to let go
+//     and the Logger to write what is left, and closes the ended channel
 
 // command raises the order of all loops. It never waits.
 func (e *Engine) command(order uint32) {
@@ -142,7 +143,9 @@ func (e *Engine) loopEnded() {
 	e.mu.Unlock()
 	if last {
 		e.stopWorkers()
+		e.detachMetrics()
 		e.log.stats(e.Stats())
+		e.log.stop()
 		close(e.ended)
 	}
 }

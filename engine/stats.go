@@ -2,6 +2,7 @@ package engine
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/weirnet/weir/buffer"
 	"github.com/weirnet/weir/session"
@@ -51,6 +52,11 @@ type Stats struct {
 	Handlers  int    // sessions whose handlers run on workers
 	Overloads uint64 // times the executor had no room
 
+	Stuck      uint64        // handlers and loops that the watchdog reported
+	LoopLag    time.Duration // how late the latest loop is now
+	LoopLagMax time.Duration // how late one was at most
+	LogDropped uint64        // events that the Logger did not get, or panicked at
+
 	Memory Memory
 }
 
@@ -94,6 +100,7 @@ func (e *Engine) Stats() Stats {
 			st.Closed[r.String()] += c.closed[r].Load()
 		}
 	}
+	st.LogDropped = e.log.ring.dropped()
 	st.Memory.Buffers = e.pool.Stats()
 	e.lookAtSessions(&st)
 	return st

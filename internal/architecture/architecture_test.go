@@ -18,6 +18,7 @@ var allowed = map[string][]string{
 	"buffer":             {},
 	"session":            {"buffer", "internal/sock", "internal/transport"},
 	"engine":             {"poller", "buffer", "session", "internal/sock", "internal/transport", "internal/inject", "internal/memlimit", "github.com/rs/zerolog", "github.com/panjf2000/ants/v2"},
+	"engine/metrics":     {"engine"},
 	"internal/sock":      {"golang.org/x/sys/unix"},
 	"internal/transport": {"buffer", "internal/sock"},
 	"internal/inject":    {"poller", "internal/sock"},
@@ -49,6 +50,16 @@ func TestCoreDependencies(t *testing.T) {
 		}
 		if !slices.ContainsFunc(modules, func(m string) bool { return strings.HasPrefix(imported+"/", m+"/") }) {
 			t.Errorf("engine depends on %s, of a module that is not in the list", imported)
+		}
+	}
+}
+
+// TestCoreServesNothing: package expvar, when imported, adds a handler to the default
+// HTTP server of the program.
+func TestCoreServesNothing(t *testing.T) {
+	for _, imported := range imports(t, "{{join .Deps \"\\n\"}}", "./engine") {
+		if imported == "expvar" || imported == "net/http" {
+			t.Errorf("engine depends on %s", imported)
 		}
 	}
 }
