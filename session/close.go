@@ -60,6 +60,9 @@ func (s *Session) end(why Reason, cause error, how flags) error {
 	s.endBecause(why, cause)
 	s.state.Store(uint32(Draining))
 	if s.in != nil {
+		if s.in.end != nil {
+			s.flags |= s.in.end.how // of an end that was to follow
+		}
 		s.drop(s.in)
 		s.in.end, s.in.finRead = nil, false
 	}

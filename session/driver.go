@@ -44,6 +44,9 @@ func (d Driver) Deliver(segment *buffer.Segment, p []byte) transport.Status {
 	shared := s.link.Shared()
 	switch {
 	case s.State() != Open:
+		if s.ended != nil {
+			s.ended.Unhandled += len(p)
+		}
 	case shared.Pooled || s.in != nil || s.flags&scheduled != 0:
 		s.bytesIn += uint64(len(p))
 		s.keep(segment, p)

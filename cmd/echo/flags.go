@@ -40,16 +40,16 @@ func (s *settings) define(fs *flag.FlagSet) {
 
 // defineMode declares -mode, which server and demo share.
 func defineMode(fs *flag.FlagSet, mode *engine.Mode) {
-	fs.Func("mode", "run handlers in this `mode`: inline (on several loops) or single (on one) (default inline)", func(value string) error {
+	fs.Func("mode", "run handlers in this `mode`: inline (on several loops), single (on one) or pool (on workers) (default inline)", func(value string) error {
 		switch value {
 		case engine.Inline.String():
 			*mode = engine.Inline
 		case engine.Single.String():
 			*mode = engine.Single
-		case "pool":
-			return errors.New("there is no pool mode yet; use inline or single")
+		case engine.Pool.String():
+			*mode = engine.Pool
 		default:
-			return errors.New("must be inline or single")
+			return errors.New("must be inline, single or pool")
 		}
 		return nil
 	})

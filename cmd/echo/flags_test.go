@@ -42,7 +42,7 @@ func TestBadValuesAreNamed(t *testing.T) {
 		{"-addr", "nowhere"}, {"-addr", "127.0.0.1:99999"}, {"-addr", "unix:"},
 		{"-debug", "nowhere", "-addr", "127.0.0.1:0"},
 		{"-loops", "x"}, {"-loops", "257"}, {"-loops", "-1"},
-		{"-mode", "pool"}, {"-mode", "fast"},
+		{"-mode", "fast"},
 		{"-idle", "1"}, {"-idle", "1ms"}, {"-idle", "-1s"},
 		{"-stall", "soon"}, {"-stall", "1ms"}, {"-spin", "2s"},
 		{"-log", "loud"},
@@ -55,15 +55,11 @@ func TestBadValuesAreNamed(t *testing.T) {
 			checkOneLine(t, errs, "echo: ", args[0], args[1])
 		})
 	}
-	t.Run("pool does not exist yet", func(t *testing.T) {
-		_, errs, _ := runToEnd(t, "-mode", "pool")
-		checkOneLine(t, errs, "no pool mode yet")
-	})
 }
 
 func TestBadArgumentsAreNamed(t *testing.T) {
 	for _, args := range [][]string{
-		{"dance"}, {"-dance"}, {"-loops", "1", "dance"}, {"doctor", "dance"}, {"demo", "dance"}, {"demo", "-t", "0s"}, {"demo", "-mode", "pool"},
+		{"dance"}, {"-dance"}, {"-loops", "1", "dance"}, {"doctor", "dance"}, {"demo", "dance"}, {"demo", "-t", "0s"}, {"demo", "-mode", "fast"},
 	} {
 		_, errs, code := runToEnd(t, args...)
 		if code != exitUsage {
