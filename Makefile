@@ -9,7 +9,7 @@ FUZZTIME    ?= 20s
 SEED        ?= 1
 N           ?= 2000
 
-.PHONY: help test race lint cross fuzz sim bench big ci rest
+.PHONY: help test race lint cross fuzz sim bench big faults ci rest
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 10
@@ -49,6 +49,9 @@ bench: ## weir against the floor, interleaved; about eight minutes
 
 big: ## the tests that are too big for `make test`, at full size; about two minutes
 	$(GO) test ./engine -run 'Big|Volume|LongStream|IDs|Fault' -count=1 -timeout 30m -v -big
+
+faults: ## inject every fault of the harness into weir's modes; about three minutes
+	cd benchmarks && $(GO) run ./faults
 
 ci: test rest ## everything that CI checks; within twenty minutes from cold
 

@@ -26,6 +26,7 @@ func contenders() []contender {
 		{"floor-spin", "the floor, polling for 50 µs before it parks", startSpinningFloor},
 		{"weir", "this module's engine, mode inline, default options", startWeir},
 		{"weir-spin", "weir, polling for 50 µs before it parks", startSpinningWeir},
+		{"weir-pool", "weir, mode pool, default options", startPooledWeir},
 		{"std", "package net, a goroutine per connection", startStd},
 	}, rivals()...)
 }

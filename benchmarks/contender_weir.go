@@ -10,13 +10,14 @@ import (
 // weirSpin is how long a loop of weir-spin polls before it parks; as floor-spin.
 const weirSpin = 50 * time.Microsecond
 
-func startWeir() (string, error)         { return newWeir() }
-func startSpinningWeir() (string, error) { return newWeir(engine.WithSpin(weirSpin)) }
+func startWeir() (string, error)         { return newWeir(engine.Inline) }
+func startSpinningWeir() (string, error) { return newWeir(engine.Inline, engine.WithSpin(weirSpin)) }
+func startPooledWeir() (string, error)   { return newWeir(engine.Pool) }
 
-// newWeir serves with an engine in mode inline, all else as it comes. The engine
+// newWeir serves with an engine in that mode, all else as it comes. The engine
 // lives as long as the process.
-func newWeir(options ...engine.Option) (string, error) {
-	e, err := engine.New(append(options, engine.WithMode(engine.Inline))...)
+func newWeir(mode engine.Mode, options ...engine.Option) (string, error) {
+	e, err := engine.New(append(options, engine.WithMode(mode))...)
 	if err != nil {
 		return "", err
 	}

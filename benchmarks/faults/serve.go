@@ -1,0 +1,174 @@
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// hello is the first line that a server writes.
+type hello struct {
+	PID       int    `json:"pid"` // not that of the tool that started it
+	Address   string `json:"address"`
+	Unrelated string `json:"unrelated,omitempty"`
+	Error     string `json:"error,omitempty"`
+}
+
+// state is what a server says of itself when asked.
+type state struct {
+	Goroutines  int            `json:"goroutines"`
+	Heap        int64          `json:"heap"` // live and dead objects, in bytes
+	Opened      int64          `json:"opened"`
+	Closed      int64          `json:"closed"`
+	ClosedAgain int64          `json:"closed_again"` // connections whose end was told twice
+	CloseFaults int64          `json:"close_faults"` // closes that did not do what they should; see ending
+	Handled     int64          `json:"handled"`      // bytes that handlers were given
+	Unhandled   int64          `json:"unhandled"`    // bytes of which OnClose told that they were not
+	Engine      map[string]any `json:"engine,omitempty"`
+	Shutdown    string         `json:"shutdown,omitempty"` // how it ended: "ok", or the error
+}
+
+// serve is the body of a server process: args are the kind's name and flags. It
+// writes hello, and then its state for each line on in:
+//
+//	state   as it is
+//	gc      after a garbage collection has returned what is free
+//
+// It ends when in ends, so that it never outlives its parent, and gracefully with
+// SIGTERM, after a last state. Nothing here needs a descriptor that is not open.
+func serve(args []string, in io.Reader, out io.Writer) int {
+	lines := json.NewEncoder(out)
+	r, s, err := startServing(args)
+	if err != nil {
+		_ = lines.Encode(hello{Error: err.Error()})
+		return 1
+	}
+	terminate := make(chan os.Signal, 1)
+	signal.Notify(terminate, syscall.SIGTERM)
+	commands := make(chan string)
+	go func() {
+		for scanner := bufio.NewScanner(in); scanner.Scan(); {
+			commands <- scanner.Text()
+		}
+		close(commands)
+	}()
+	if err := lines.Encode(hello{PID: os.Getpid(), Address: r.address, Unrelated: r.unrelated}); err != nil {
+		return 1
+	}
+	for {
+		select {
+		case command, more := <-commands:
+			if !more {
+				return 0
+			}
+			if command == "gc" {
+				runtime.GC() // twice in all, so that what sync.Pool holds goes too
+				debug.FreeOSMemory()
+			}
+			if err := lines.Encode(stateOf(r)); err != nil {
+				return 1
+			}
+		case <-terminate:
+			return endGracefully(r, s, lines)
+		}
+	}
+}
+
+func startServing(args []string) (running, settings, error) {
+	var s settings
+	flags := flag.NewFlagSet(serveRole, flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.DurationVar(&s.drain, "drain", 10*time.Second, "")
+	flags.DurationVar(&s.stall, "stall", 0, "")
+	flags.IntVar(&s.workers, "workers", 0, "")
+	flags.StringVar(&s.logger, "logger", "", "")
+	flags.BoolVar(&s.unrelated, "unrelated", false, "")
+	if len(args) == 0 {
+		return running{}, s, fmt.Errorf("%s: want the name of a server", serveRole)
+	}
+	if err := flags.Parse(args[1:]); err != nil {
+		return running{}, s, err
+	}
+	k, err := findKind(args[0])
+	if err != nil {
+		return running{}, s, err
+	}
+	r, err := k.start(s)
+	return r, s, err
+}
+
+func stateOf(r running) state {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	st := state{
+		Goroutines: runtime.NumGoroutine(), Heap: int64(m.HeapAlloc),
+		Opened: counters.opened.Load(), Closed: counters.closed.Load(),
+		ClosedAgain: counters.closedAgain.Load(), CloseFaults: counters.closeFaults.Load(),
+		Handled: counters.handled.Load(), Unhandled: counters.unhandled.Load(),
+	}
+	if r.stats != nil {
+		st.Engine = asMap(r.stats())
+	}
+	return st
+}
+
+// asMap turns counters into what JSON makes of them, so that whoever reads needs
+// their names only.
+func asMap(counters any) (m map[string]any) {
+	text, err := json.Marshal(counters)
+	if err == nil {
+		err = json.Unmarshal(text, &m)
+	}
+	if err != nil {
+		return map[string]any{"Error": err.Error()}
+	}
+	return m
+}
+
+func endGracefully(r running, s settings, lines *json.Encoder) int {
+	st := state{Shutdown: "has no graceful shutdown"}
+	if r.shutdown != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), s.drain)
+		defer cancel()
+		err := r.shutdown(ctx)
+		st = stateOf(r)
+		st.Shutdown = "ok"
+		if err != nil {
+			st.Shutdown = err.Error()
+		}
+	}
+	if err := lines.Encode(st); err != nil {
+		return 1
+	}
+	return 0
+}
+
+// counters are those of the process's connections. Every server counts here.
+var counters struct {
+	opened, closed, closedAgain, closeFaults, handled, unhandled atomic.Int64
+}
+
+// life counts one connection's open and close.
+type life struct{ closed atomic.Bool }
+
+func (l *life) open() { counters.opened.Add(1) }
+
+func (l *life) close() {
+	if l.closed.Swap(true) {
+		counters.closedAgain.Add(1)
+		return
+	}
+	counters.closed.Add(1)
+}

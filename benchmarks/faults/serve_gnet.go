@@ -1,0 +1,116 @@
+//go:build linux
+
+package main
+
+import (
+	"net"
+	"os"
+
+	"github.com/panjf2000/gnet/v2"
+)
+
+// startGnet serves with gnet: as many event loops as processors, all else as it
+// comes.
+func startGnet(settings) (running, error) {
+	h := &gnetServer{booted: make(chan running, 1)}
+	failed := make(chan error, 1)
+	go func() {
+		err := gnet.Run(h, "tcp4://127.0.0.1:0", gnet.WithMulticore(true), gnet.WithLogger(gnetLog{}))
+		logTo("gnet", "has ended: %v", err)
+		failed <- err
+	}()
+	select {
+	case r := <-h.booted:
+		return r, nil
+	case err := <-failed:
+		return running{}, err
+	}
+}
+
+type gnetServer struct {
+	gnet.BuiltinEventEngine
+	booted chan running
+}
+
+// OnBoot tells the address that the kernel chose, which gnet does not.
+func (h *gnetServer) OnBoot(e gnet.Engine) gnet.Action {
+	address, err := boundTo(e)
+	if err != nil {
+		logTo("gnet", "address: %v", err)
+		return gnet.Shutdown
+	}
+	h.booted <- running{address: address, shutdown: e.Stop}
+	return gnet.None
+}
+
+func boundTo(e gnet.Engine) (string, error) {
+	fd, err := e.Dup()
+	if err != nil {
+		return "", err
+	}
+	f := os.NewFile(uintptr(fd), "listener")
+	defer f.Close()
+	l, err := net.FileListener(f)
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
+
+func (h *gnetServer) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
+	p := &gnetPeer{Conn: c}
+	p.open()
+	c.SetContext(p)
+	return nil, gnet.None
+}
+
+func (h *gnetServer) OnClose(c gnet.Conn, _ error) gnet.Action {
+	if p, ok := c.Context().(*gnetPeer); ok {
+		p.close()
+	}
+	return gnet.None
+}
+
+func (h *gnetServer) OnTraffic(c gnet.Conn) gnet.Action {
+	message, err := c.Next(-1)
+	if err != nil {
+		return gnet.Close
+	}
+	if err := handle(c.Context().(*gnetPeer), message); err != nil {
+		return gnet.Close
+	}
+	return gnet.None
+}
+
+type gnetPeer struct {
+	gnet.Conn
+	life
+}
+
+func (p *gnetPeer) send(message []byte) error {
+	_, err := p.Write(message)
+	return err
+}
+
+// push copies, because gnet writes later.
+func (p *gnetPeer) push(message []byte) error {
+	return p.AsyncWrite(append([]byte(nil), message...), nil)
+}
+
+func (p *gnetPeer) end() error                    { return p.Conn.Close() }
+func (p *gnetPeer) setSendBuffer(bytes int) error { return p.SetWriteBuffer(bytes) }
+
+// gnetLog keeps gnet off standard output, where states go.
+type gnetLog struct{}
+
+func (gnetLog) Debugf(string, ...any) {}
+func (gnetLog) Infof(string, ...any)  {}
+
+func (gnetLog) Warnf(format string, args ...any)  { logTo("gnet", format, args...) }
+func (gnetLog) Errorf(format string, args ...any) { logTo("gnet", format, args...) }
+
+func (gnetLog) Fatalf(format string, args ...any) {
+	logTo("gnet", format, args...)
+	os.Exit(1)
+}

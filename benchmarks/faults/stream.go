@@ -1,0 +1,148 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Rows 5 and 21: much data, and every byte of it.
+
+// streamPatience bounds a whole stream.
+const streamPatience = 30 * time.Second
+
+// letters returns n random letters, none of which begins a command.
+func letters(seed uint64, n int) []byte {
+	random := rand.New(rand.NewPCG(seed, 1))
+	text := make([]byte, n)
+	for i := range text {
+		text[i] = 'a' + byte(random.UintN(26))
+	}
+	return text
+}
+
+// stream sends text in pieces of all sizes and reads what comes back, until all has
+// come or, if half is true, until FIN after its own.
+func stream(c *net.TCPConn, text []byte, half bool) error {
+	wrote := make(chan error, 1)
+	go func() { wrote <- writePieces(c, text, half) }()
+	got, err := readBack(c, text, half)
+	if err != nil {
+		return fmt.Errorf("after %d of %d bytes: %w", got, len(text), err)
+	}
+	return <-wrote
+}
+
+func writePieces(c *net.TCPConn, text []byte, half bool) error {
+	random := rand.New(rand.NewPCG(uint64(len(text)), 2))
+	for len(text) > 0 {
+		n := min(1+random.IntN(64<<10), len(text))
+		if _, err := c.Write(text[:n]); err != nil {
+			return err
+		}
+		text = text[n:]
+	}
+	if half {
+		return c.CloseWrite()
+	}
+	return nil
+}
+
+var errOther = errors.New("other bytes than were sent")
+
+func readBack(c *net.TCPConn, text []byte, half bool) (got int, err error) {
+	buffer := make([]byte, 32<<10)
+	for got < len(text) || half {
+		n, err := c.Read(buffer)
+		if n > len(text)-got || !bytes.Equal(buffer[:n], text[got:got+n]) {
+			return got, errOther
+		}
+		got += n
+		switch {
+		case err == io.EOF && half && got == len(text):
+			return got, nil
+		case err != nil:
+			return got, err
+		}
+	}
+	return got, nil
+}
+
+// dialTiny connects with small buffers at our end.
+func dialTiny(address string, bytes int) (*net.TCPConn, error) {
+	d := net.Dialer{Timeout: dialPatience, Control: func(_, _ string, raw syscall.RawConn) error {
+		var err error
+		failed := raw.Control(func(fd uintptr) {
+			err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, bytes)
+		})
+		return errors.Join(failed, err)
+	}}
+	c, err := d.DialContext(context.Background(), "tcp4", address)
+	if err != nil {
+		return nil, err
+	}
+	return c.(*net.TCPConn), c.SetDeadline(time.Now().Add(streamPatience))
+}
+
+// inParallel runs n clients and returns how many succeeded, and one of the errors.
+func inParallel(n int, client func(i int) error) (succeeded int, failure error) {
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for i := range n {
+		all.Go(func() {
+			err := client(i)
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil {
+				succeeded++
+			} else {
+				failure = err
+			}
+		})
+	}
+	all.Wait()
+	return succeeded, failure
+}
+
+func shortWrites(s *scene) {
+	const clients, tiny = 8, 4 << 10
+	amount := pick(s.options, 1<<20, 256<<10)
+	whole, err := inParallel(clients, func(i int) error {
+		c, err := dialTiny(s.hello.Address, tiny)
+		if err != nil {
+			return err
+		}
+		defer reset(c)
+		if err := command(c, fmt.Sprint("sndbuf ", tiny)); err != nil {
+			return err
+		}
+		return stream(c, letters(uint64(i), amount), false)
+	})
+	s.see("%d of %d streams of %d KiB are whole", whole, clients, amount>>10)
+	s.require(whole == clients, "%d of %d streams are whole: %v", whole, clients, err)
+}
+
+func halfCloses(s *scene) {
+	const clients, amount = 8, 4 << 20
+	whole, err := inParallel(clients, func(i int) error {
+		c, err := dial(s.hello.Address, streamPatience/3)
+		if err != nil {
+			return err
+		}
+		defer reset(c)
+		return stream(c, letters(uint64(i), amount), true)
+	})
+	s.see("%d of %d streams are whole, with FIN at their end", whole, clients)
+	s.require(whole == clients, "%d of %d streams are whole: %v", whole, clients, err)
+}
