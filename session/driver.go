@@ -107,7 +107,7 @@ func (d Driver) Writable() transport.Status {
 		s.out.writable = true
 	} else {
 		s.flags &^= blocked
-		s.push()
+		s.flush()
 	}
 	return s.leaveLoop(shared)
 }

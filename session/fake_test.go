@@ -147,6 +147,13 @@ func (f *fakeLink) LocalAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 
 
 func (f *fakeLink) Shared() *transport.Shared { return f.shared }
 
+// set changes what the kernel answers, while others may be writing.
+func (f *fakeLink) set(otherwise *answer) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.otherwise = otherwise
+}
+
 // taken returns what the kernel has taken so far.
 func (f *fakeLink) taken() string {
 	f.mu.Lock()

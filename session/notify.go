@@ -74,25 +74,23 @@ func (s *Session) SendContext(ctx context.Context, p []byte) error {
 // queued output, not for the session's own.
 const totalRetry = 10 * time.Millisecond
 
-// waitForRoom sends p in its turn. The caller holds the lock.
+// waitForRoom sends p in its turn. The caller holds the lock. What a handler has sent
+// so far does not gather while it waits.
 func (s *Session) waitForRoom(ctx context.Context, p []byte) error {
 	me := &room{free: make(chan struct{}, 1)}
 	s.queue().waiters = append(s.queue().waiters, me)
-	if s.writeFree() && s.queued() > 0 {
-		s.carry() // a handler's own output is not held back while it waits
-	}
+	s.uncork()
 	for s.link != nil {
-		if s.out.waiters[0] == me {
-			if err := s.admit(len(p)); err != ErrBufferFull {
-				s.leave(me)
-				return s.send(p)
-			}
+		err := s.admit(len(p))
+		if err == nil && s.out.waiters[0] == me {
+			s.leave(me)
+			return s.send(p)
 		}
-		if err := s.await(ctx, me); err != nil {
-			if s.link != nil {
-				s.leave(me)
-				s.settle() // if it was this one's turn, it is the next one's
-			}
+		if err == nil || err == ErrBufferFull {
+			err = s.await(ctx, me)
+		}
+		if err != nil {
+			s.leave(me)
 			return err
 		}
 	}
@@ -118,7 +116,10 @@ func (s *Session) await(ctx context.Context, me *room) error {
 	return nil
 }
 
-// leave takes me out of those who wait. The session has its link.
+// leave takes me out of those who wait, and lets the next one try.
 func (s *Session) leave(me *room) {
-	s.out.waiters = slices.DeleteFunc(s.out.waiters, func(r *room) bool { return r == me })
+	if s.link != nil {
+		s.out.waiters = slices.DeleteFunc(s.out.waiters, func(r *room) bool { return r == me })
+		s.settle()
+	}
 }

@@ -84,9 +84,7 @@ func (s *Session) Flush() error {
 	if s.link == nil {
 		return ErrClosed
 	}
-	if s.writeFree() {
-		s.carry()
-	}
+	s.flush()
 	return nil
 }
 
@@ -165,12 +163,16 @@ func (s *Session) writeFree() bool {
 
 // push writes what is queued, unless it is to gather or somebody else writes.
 func (s *Session) push() {
-	queued := s.queued()
-	switch {
-	case s.flags&corked != 0 && queued < corkBytes:
-	case queued > 0 && s.writeFree():
+	if s.flags&corked == 0 || s.queued() >= corkBytes {
+		s.flush()
+	}
+}
+
+// flush writes what is queued, unless somebody else writes. The session has its link.
+func (s *Session) flush() {
+	if s.queued() > 0 && s.writeFree() {
 		s.carry()
-	default:
+	} else {
 		s.settle()
 	}
 }
