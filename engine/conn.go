@@ -46,7 +46,8 @@ const (
 	received                        // something has been received
 	sawFIN                          // the peer sends no more
 	hungUp                          // the connection is dead in both directions
-	paused                          // the session does not want to read
+	paused                          // not to be read
+	behind                          // the same, only because the handlers are
 	stuck                           // output waits for the kernel, since waitingAt
 	armed                           // a unix socket is told of room for output
 	failing                         // output failed: read the rest and close

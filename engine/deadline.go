@@ -86,7 +86,7 @@ func (l *loop) nextDeadline(c *conn) (due tick, why session.Reason, ok bool) {
 		}
 		consider(c.activeAt, o.idle, session.ReasonIdle)
 	}
-	if c.flags&ending == 0 {
+	if c.flags&(ending|behind) == 0 {
 		consider(c.openedAt, o.lifetime, session.ReasonLifetime)
 	}
 	return due, why, ok

@@ -57,11 +57,7 @@ func New(opts ...Option) (*Engine, error) {
 		return nil, err
 	}
 	if err := e.attachMetrics(); err != nil {
-		for _, l := range e.loops {
-			l.discard()
-		}
-		e.stopWorkers()
-		e.log.stop()
+		e.dismantle()
 		return nil, err
 	}
 	e.overseer.start(e)
@@ -94,6 +90,15 @@ func assemble(opts []Option) (*Engine, error) {
 	return e, e.makeLoops()
 }
 
+// dismantle releases what an engine has whose loops have not run.
+func (e *Engine) dismantle() {
+	for _, l := range e.loops {
+		l.discard()
+	}
+	e.stopWorkers()
+	e.log.stop()
+}
+
 func (e *Engine) fillDeps() {
 	if e.deps.Clock == nil {
 		e.deps.Clock = systemClock{}
@@ -114,10 +119,7 @@ func (e *Engine) makeLoops() error {
 	for i := range e.options.loops {
 		l, err := newLoop(e, i)
 		if err != nil {
-			for _, made := range e.loops {
-				made.discard()
-			}
-			e.stopWorkers()
+			e.dismantle()
 			if errors.Is(err, errors.ErrUnsupported) {
 				return ErrUnsupported
 			}
@@ -265,7 +267,7 @@ func (e *Engine) Stop() { e.command(orderDrain) }
 // Shutdown stops accepting, lets every session write what is queued and send
 // FIN, and waits for the peers to do the same. When ctx ends before that, what
 // is left is aborted, and the error says how many sessions that were, and wraps
-// the cause of ctx. Any other error is why the engine failed before. It must not be
+// the cause of ctx, and ErrAbandoned if handlers have not returned shortly after. Any other error is why the engine failed before. It must not be
 // called from a handler (ErrDeadlock). More than one call is harmless.
 func (e *Engine) Shutdown(ctx context.Context) error {
 	if e.onLoop() || onWorker() {
@@ -279,25 +281,24 @@ func (e *Engine) Shutdown(ctx context.Context) error {
 	}
 	left := e.count()
 	e.command(orderAbort)
-	e.abandonAfter(abandonGrace)
+	abandoned := e.abandonAfter(abandonGrace)
 	if left == 0 {
-		return e.result()
+		return errors.Join(abandoned, e.result())
 	}
-	return fmt.Errorf("engine: shutdown: %d sessions aborted: %w", left, context.Cause(ctx))
+	return errors.Join(fmt.Errorf("engine: shutdown: %d sessions aborted: %w", left, context.Cause(ctx)), abandoned)
 }
 
 // Close ends the engine at once: sessions are aborted, and what they had queued
 // is counted as unsent. It waits until the loops have ended and handlers have
 // returned, for those at most the drain timeout, and must not be called from a handler
-// (ErrDeadlock). A second call does nothing. The error is why the
+// (ErrDeadlock). A second call does nothing. The error is ErrAbandoned, or why the
 // engine failed before, if it did.
 func (e *Engine) Close() error {
 	if e.onLoop() || onWorker() {
 		return ErrDeadlock
 	}
 	e.command(orderAbort)
-	e.abandonAfter(e.options.drain)
-	return e.result()
+	return errors.Join(e.abandonAfter(e.options.drain), e.result())
 }
 
 // ListenAndServe makes an engine that listens on address for h and serves until

@@ -22,6 +22,10 @@ var (
 	// handler or task, which they would wait for. Stop may be called there.
 	ErrDeadlock = session.ErrDeadlock
 
+	// ErrAbandoned: Shutdown or Close did not wait any longer for handlers that did
+	// not return. Their sessions are closed; OnClose is called when they return.
+	ErrAbandoned = errors.New("engine: handlers abandoned")
+
 	// ErrUnsupported: weir has no poller for this system. It wraps
 	// errors.ErrUnsupported.
 	ErrUnsupported = fmt.Errorf("engine: no poller for this operating system: %w", errors.ErrUnsupported)

@@ -5,7 +5,6 @@ import (
 	"net"
 	"runtime/debug"
 	"sync/atomic"
-	"time"
 
 	"github.com/weirnet/weir/internal/inject"
 	"github.com/weirnet/weir/session"
@@ -22,7 +21,6 @@ import (
 //	slow_consumer as close                                          (warning)
 //	panic         session, value, stack                             (error)
 //	accept_error  what, cause                                       (warning)
-//	stuck         what, session, loop, since_ms, stack              (warning)
 //	overload      policy, waiting                                   (warning)
 //	drain         sessions
 //	failed        cause                                             (error)
@@ -35,7 +33,6 @@ type events struct {
 
 	slow   throttle
 	broken throttle
-	held   throttle
 	full   throttle
 	accept [acceptTroubles]throttle
 }
@@ -139,18 +136,6 @@ func (e *events) acceptError(what acceptTrouble, err error) {
 	}
 }
 
-// stuck tells of a handler or a loop that has been at one thing for so long. The id
-// is 0 if that is no session, loop -1 if it is not on one.
-func (e *events) stuck(what string, id uint64, loop int, since time.Duration, stack string) {
-	skipped, ok := e.held.pass(e.second())
-	if ok && e.ring.enabled(Warn) {
-		e.ring.put(Warn, "stuck", []Field{
-			Text("what", what), Number("session", int64(id)), Number("loop", int64(loop)),
-			Number("since_ms", since.Milliseconds()), Text("stack", stack), Number("skipped", skipped),
-		})
-	}
-}
-
 // overloaded tells that the executor refused work, what becomes of it, and how many
 // sessions wait.
 func (e *events) overloaded(policy string, waiting int) {
@@ -183,7 +168,7 @@ func (e *events) stats(st Stats) {
 		Number("opened", int64(st.Opened)),
 		Number("bytes_in", int64(st.BytesIn)), Number("bytes_out", int64(st.BytesOut)),
 		Number("unsent", int64(st.Unsent)), Number("overloads", int64(st.Overloads)),
-		Number("stuck", int64(st.Stuck)), Number("log_dropped", int64(st.LogDropped)),
+		Number("log_dropped", int64(st.LogDropped)),
 	}
 	for r := session.ReasonPeerClosed; int(r) < session.Reasons; r++ {
 		if n := st.Closed[r.String()]; n > 0 {

@@ -128,7 +128,6 @@ func TestEventsQuoteControlBytes(t *testing.T) {
 			},
 			"panic":        func() { e.panicked(1, evil, []byte(evil)) },
 			"accept_error": func() { e.acceptError(acceptSkipped, errors.New(evil)) },
-			"stuck":        func() { e.stuck(evil, 1, 1, 0, evil) },
 			"overload":     func() { e.overloaded(evil, 1) },
 			"failed":       func() { e.failed(errors.New(evil)) },
 		} {
@@ -223,8 +222,6 @@ func TestEventsAndTheirFields(t *testing.T) {
 			map[string]any{"session": int64(77), "value": "boom", "stack": "the stack", "skipped": int64(0)}},
 		{"accept_error", Warn, func() { e.acceptError(acceptPaused, syscall.EMFILE) },
 			map[string]any{"what": "paused", "cause": "too many open files", "skipped": int64(0)}},
-		{"stuck", Warn, func() { e.stuck("handler", 77, 1, 1500*time.Millisecond, "the stack") },
-			map[string]any{"what": "handler", "session": int64(77), "loop": int64(1), "since_ms": int64(1500), "stack": "the stack", "skipped": int64(0)}},
 		{"overload", Warn, func() { e.overloaded("pause reads", 12) },
 			map[string]any{"policy": "pause reads", "waiting": int64(12), "skipped": int64(0)}},
 		{"listen", Info, func() { e.listening(s.RemoteAddr()) }, map[string]any{"address": "192.0.2.1:5"}},
@@ -248,11 +245,11 @@ func TestStatsEvent(t *testing.T) {
 	e := watched(log, &stageClock{})
 	st := Stats{
 		Accepted: 5, Refused: 1, Opened: 4, BytesIn: 6, BytesOut: 7, Unsent: 8,
-		Overloads: 9, Stuck: 10, LogDropped: 11, Closed: map[string]uint64{"none": 99},
+		Overloads: 9, LogDropped: 11, Closed: map[string]uint64{"none": 99},
 	}
 	want := map[string]any{
 		"accepted": int64(5), "refused": int64(1), "opened": int64(4), "bytes_in": int64(6), "bytes_out": int64(7),
-		"unsent": int64(8), "overloads": int64(9), "stuck": int64(10), "log_dropped": int64(11), "closed_none": nil,
+		"unsent": int64(8), "overloads": int64(9), "log_dropped": int64(11), "closed_none": nil,
 	}
 	for r := session.ReasonPeerClosed; int(r) < session.Reasons; r++ {
 		want["closed_"+r.String()] = nil
@@ -303,7 +300,6 @@ func TestEventsOfPeersAreThrottled(t *testing.T) {
 		"slow_consumer": func() { e.close(testSession(""), &session.CloseError{Reason: session.ReasonSlowConsumer}) },
 		"panic":         func() { e.panicked(1, "x", nil) },
 		"accept_error":  func() { e.acceptError(acceptSkipped, syscall.EPERM) },
-		"stuck":         func() { e.stuck("handler", 1, 0, time.Second, "") },
 		"overload":      func() { e.overloaded("reject", 1) },
 	} {
 		log.clear()
@@ -369,7 +365,6 @@ func TestSwitchedOffEventsAllocateNothing(t *testing.T) {
 			e.close(s, slow)
 			e.panicked(1, reason, nil)
 			e.acceptError(acceptPaused, syscall.EMFILE)
-			e.stuck("handler", 1, 1, time.Second, "")
 			e.overloaded("reject", 1)
 			e.draining(1)
 			e.failed(io.EOF)

@@ -51,6 +51,7 @@ func (w antsWorkers) stop(patience time.Duration) {
 type feeder struct {
 	pool  *ants.Pool
 	tasks chan func()
+	quit  chan struct{} // closed when the engine has ended
 	ended chan struct{}
 }
 
@@ -63,12 +64,22 @@ const feederBacklog = 64
 const feederRetry = time.Millisecond
 
 func newFeeder(pool *ants.Pool) *feeder {
-	f := &feeder{pool: pool, tasks: make(chan func(), feederBacklog), ended: make(chan struct{})}
+	f := &feeder{
+		pool: pool, tasks: make(chan func(), feederBacklog),
+		quit: make(chan struct{}), ended: make(chan struct{}),
+	}
 	go f.feed()
 	return f
 }
 
+// TrySubmit refuses, too, when the engine has ended: a worker that was abandoned then
+// goes on itself.
 func (f *feeder) TrySubmit(task func()) bool {
+	select {
+	case <-f.quit:
+		return false
+	default:
+	}
 	select {
 	case f.tasks <- task:
 		return true
@@ -77,29 +88,73 @@ func (f *feeder) TrySubmit(task func()) bool {
 	}
 }
 
-// feed submits what was taken. What a closed pool refuses it runs itself: it was
-// promised to run.
+// feed submits what was taken, until the engine has ended. Then nobody needs it.
 func (f *feeder) feed() {
 	defer close(f.ended)
-	for task := range f.tasks {
-		for {
-			err := f.pool.Submit(task)
-			if err == nil {
-				break
-			}
-			if f.pool.IsClosed() {
-				task()
-				break
-			}
-			time.Sleep(feederRetry)
+	for {
+		select {
+		case task := <-f.tasks:
+			f.submit(task)
+		case <-f.quit:
+			return
 		}
 	}
 }
 
+// submit has the pool run task. What a closed pool refuses runs here: it was promised
+// to.
+func (f *feeder) submit(task func()) {
+	retry := time.NewTicker(feederRetry)
+	defer retry.Stop()
+	for f.pool.Submit(task) != nil {
+		if f.pool.IsClosed() {
+			task()
+			return
+		}
+		select {
+		case <-retry.C:
+		case <-f.quit:
+			return
+		}
+	}
+}
+
+// stop ends the feeder. If the pool holds it up it ends when that lets it go.
 func (f *feeder) stop(patience time.Duration) {
-	close(f.tasks)
+	close(f.quit)
 	select {
 	case <-f.ended:
 	case <-time.After(patience):
+	}
+}
+
+// WithPoolSize bounds how many handlers run at once in mode Pool, with workers of the
+// engine's own; the default is 256 for each of GOMAXPROCS.
+func WithPoolSize(size int) Option {
+	return func(o *options) {
+		o.atLeastOne("pool size", size, "")
+		o.newWorkers = func() (workers, error) { return newAntsWorkers(size) }
+	}
+}
+
+// WithPool has handlers run in a pool of the caller's in mode Pool, which several
+// engines may share. It may be of any kind; the engine does not release it, and it
+// must not be released before the engine has ended.
+func WithPool(p *ants.Pool) Option {
+	return func(o *options) {
+		if p == nil {
+			o.reject("pool", p, "must not be nil")
+		}
+		o.newWorkers = func() (workers, error) { return newFeeder(p), nil }
+	}
+}
+
+// WithExecutor has handlers run by x in mode Pool, which the engine does not end.
+func WithExecutor(x Executor) Option {
+	return func(o *options) {
+		if x == nil {
+			o.reject("executor", x, "must not be nil")
+		}
+		o.newWorkers = func() (workers, error) { return borrowed{x}, nil }
 	}
 }

@@ -53,12 +53,12 @@ type child struct {
 	stderr *strings.Builder
 }
 
-func startChild(t *testing.T, role string) *child {
+func startChild(t *testing.T, role ...string) *child {
 	t.Helper()
 	exe, err := os.Executable()
 	must(t, err)
 	c := &child{Cmd: exec.Command(exe, roleArgs...), stderr: new(strings.Builder)}
-	c.Env = append(os.Environ(), roleVariable+"="+role)
+	c.Env = append(os.Environ(), roleVariable+"="+strings.Join(role, " "))
 	c.Stderr = c.stderr
 	c.stdin, err = c.StdinPipe()
 	must(t, err)
@@ -114,9 +114,14 @@ func echoRole(args []string) int {
 	return 0
 }
 
-// crashRole panics in a handler, with the option that lets it.
-func crashRole([]string) int {
-	e, err := engine.New(engine.WithCrashOnPanic())
+// crashRole panics in a handler, with the option that lets it, in pool mode if it has
+// an argument.
+func crashRole(args []string) int {
+	mode := engine.Inline
+	if len(args) > 0 {
+		mode = engine.Pool
+	}
+	e, err := engine.New(engine.WithMode(mode), engine.WithCrashOnPanic())
 	if err != nil {
 		return 3
 	}

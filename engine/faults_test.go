@@ -144,14 +144,22 @@ func TestFault08PanicsAreThrottled(t *testing.T) {
 
 // TestFault08CrashByOption lets the panic end a process, for those who want it.
 func TestFault08CrashByOption(t *testing.T) {
-	server := startChild(t, "crash")
-	c, err := net.Dial("tcp", server.line(t))
-	must(t, err)
-	defer c.Close()
-	_, err = io.WriteString(c, "x")
-	must(t, err)
-	if err := server.Wait(); err == nil || !strings.Contains(server.stderr.String(), "crash as asked") {
-		t.Errorf("the process ended with %v and\n%s", err, server.stderr)
+	for name, role := range map[string][]string{"inline": {"crash"}, "pool": {"crash", "pool"}} {
+		t.Run(name, func(t *testing.T) {
+			server := startChild(t, role...)
+			c, err := net.Dial("tcp", server.line(t))
+			must(t, err)
+			defer c.Close()
+			_, err = io.WriteString(c, "x")
+			must(t, err)
+			ended := make(chan error, 1)
+			go func() { ended <- server.Wait() }()
+			err = await(t, "the end of the process", ended)
+			trace := server.stderr.String()
+			if err == nil || !strings.Contains(trace, "crash as asked") || !strings.Contains(trace, "crashRole") {
+				t.Errorf("the process ended with %v and\n%s", err, trace)
+			}
+		})
 	}
 }
 

@@ -335,5 +335,5 @@ func (l *loop) settle(c *conn, st transport.Status) {
 		l.readRest(c)
 	}
 	l.watchOutput(c, st)
-	l.pause(c, st&transport.Paused != 0 && c.flags&ending == 0)
+	l.pause(c, st)
 }

@@ -605,3 +605,17 @@ type closeFunc struct{ f func(*session.Session) }
 
 func (c *closeFunc) OnMessage(*session.Session, session.Frame) {}
 func (c *closeFunc) OnClose(s *session.Session, reason error)  { c.f(s) }
+
+// Nothing can be written any more, and the peer sends no more: that is the end, also
+// if no hang-up is reported.
+func TestFINAfterAFailedWriteCloses(t *testing.T) {
+	st := newStage(t)
+	w := &watcher{message: func(s *session.Session, f session.Frame) { _ = s.Send(f.Bytes()) }}
+	c := st.connect(w)
+	socket := st.sockets.of(c)
+	socket.refuse, socket.input, socket.fin = syscall.EPIPE, []byte("x"), true
+	st.tell(c, poller.Readable)
+	st.loop.turn()
+	st.loop.turn()
+	w.wantReason(t, session.ReasonPeerReset)
+}

@@ -5,9 +5,8 @@ import (
 	"math"
 	"os"
 	"runtime"
+	"strings"
 	"time"
-
-	"github.com/panjf2000/ants/v2"
 
 	"github.com/weirnet/weir/internal/inject"
 	"github.com/weirnet/weir/internal/memlimit"
@@ -54,10 +53,8 @@ type options struct {
 	mailbox    int
 	unread     int
 
-	executor Executor
-	pool     *ants.Pool
-	poolSize int
-	overload Overload
+	overload   Overload
+	newWorkers func() (workers, error) // of mode Pool
 
 	lowWater      int
 	highWater     int
@@ -91,7 +88,6 @@ func collect(opts []Option) (options, error) {
 		readBudget:  256 << 10,
 		mailbox:     1024,
 		unread:      64 << 10,
-		poolSize:    256 * runtime.GOMAXPROCS(0),
 		lowWater:    64 << 10,
 		highWater:   256 << 10,
 		outboundCap: 4 << 20,
@@ -112,6 +108,9 @@ func collect(opts []Option) (options, error) {
 	if o.outboundTotal == 0 {
 		o.outboundTotal = defaultOutboundTotal()
 	}
+	if o.newWorkers == nil {
+		WithPoolSize(256 * runtime.GOMAXPROCS(0))(&o)
+	}
 	if o.logger == nil {
 		o.logger = NewZerolog(os.Stderr, Warn)
 	}
@@ -131,6 +130,13 @@ func defaultOutboundTotal() int64 {
 func (o *options) reject(option string, value any, why string) {
 	if o.err == nil {
 		o.err = &OptionError{Option: option, Value: value, Why: why}
+	}
+}
+
+// atLeastOne rejects a number, of the named unit if there is one, below 1.
+func (o *options) atLeastOne(option string, n int, unit string) {
+	if n < 1 {
+		o.reject(option, n, strings.TrimSpace("must be at least 1 "+unit))
 	}
 }
 
@@ -224,9 +230,7 @@ func WithUserTimeout(d time.Duration) Option {
 // loop before the others have theirs; the default is 256 KiB.
 func WithReadBudget(bytes int) Option {
 	return func(o *options) {
-		if bytes < 1 {
-			o.reject("read budget", bytes, "must be at least 1 byte")
-		}
+		o.atLeastOne("read budget", bytes, "byte")
 		o.readBudget = bytes
 	}
 }
@@ -235,9 +239,7 @@ func WithReadBudget(bytes int) Option {
 // engine has to do for a loop; the default is 1024.
 func WithMailbox(tasks int) Option {
 	return func(o *options) {
-		if tasks < 1 {
-			o.reject("mailbox", tasks, "must be at least 1")
-		}
+		o.atLeastOne("mailbox", tasks, "")
 		o.mailbox = tasks
 	}
 }
@@ -247,65 +249,8 @@ func WithMailbox(tasks int) Option {
 // default is 64 KiB.
 func WithUnread(bytes int) Option {
 	return func(o *options) {
-		if bytes < 1 {
-			o.reject("unread", bytes, "must be at least 1 byte")
-		}
+		o.atLeastOne("unread", bytes, "byte")
 		o.unread = bytes
-	}
-}
-
-// Overload is what happens to sessions with something to do when the executor has
-// no room for them.
-type Overload uint8
-
-// The policies.
-const (
-	PauseReads Overload = iota // they wait, and reading stops when they have enough to do
-	RunInline                  // their loop runs them, and everything else on it waits
-	Reject                     // they are closed for session.ReasonOverload
-)
-
-// WithOverload chooses what happens when the executor has no room; the default is
-// PauseReads.
-func WithOverload(p Overload) Option {
-	return func(o *options) {
-		if p > Reject {
-			o.reject("overload", p, "must be PauseReads, RunInline or Reject")
-		}
-		o.overload = p
-	}
-}
-
-// WithPoolSize bounds how many handlers run at once in mode Pool, with the engine's
-// own workers; the default is 256 for each of GOMAXPROCS.
-func WithPoolSize(workers int) Option {
-	return func(o *options) {
-		if workers < 1 {
-			o.reject("pool size", workers, "must be at least 1")
-		}
-		o.poolSize = workers
-	}
-}
-
-// WithPool has handlers run in a pool of the caller's, which several engines may
-// share. It may be of any kind; the engine does not release it, and it must not be
-// released before the engine has ended.
-func WithPool(p *ants.Pool) Option {
-	return func(o *options) {
-		if p == nil {
-			o.reject("pool", p, "must not be nil")
-		}
-		o.pool = p
-	}
-}
-
-// WithExecutor has handlers run by x, which the engine does not end.
-func WithExecutor(x Executor) Option {
-	return func(o *options) {
-		if x == nil {
-			o.reject("executor", x, "must not be nil")
-		}
-		o.executor = x
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/panjf2000/ants/v2"
+
 	"github.com/weirnet/weir/session"
 )
 
@@ -49,6 +51,12 @@ func TestBadOptions(t *testing.T) {
 		{"lifetime", -sec, WithLifetime(-sec)},
 		{"drain timeout", time.Duration(0), WithDrainTimeout(0)},
 		{"logger", nil, WithLogger(nil)},
+		{"metrics", nil, WithMetrics(nil)},
+		{"unread", 0, WithUnread(0)},
+		{"pool size", 0, WithPoolSize(0)},
+		{"pool", (*ants.Pool)(nil), WithPool(nil)},
+		{"executor", nil, WithExecutor(nil)},
+		{"overload", Overload(3), WithOverload(3)},
 	} {
 		_, err := New(c.with)
 		var bad *OptionError

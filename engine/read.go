@@ -4,6 +4,7 @@ import (
 	"syscall"
 
 	"github.com/weirnet/weir/internal/sock"
+	"github.com/weirnet/weir/internal/transport"
 )
 
 // Step 3 of a turn in detail: reading one session, and when not to.
@@ -30,6 +31,9 @@ func (l *loop) read(c *conn) {
 		case n == 0:
 			c.flags |= sawFIN
 			l.settle(c, c.drive().PeerClosed())
+			if c.flags&failing != 0 {
+				l.settle(c, c.drive().Broken(syscall.EPIPE))
+			}
 			l.closeIfDeaf(c) // a reset may have come behind the FIN, which hides it from reads
 			return
 		}
@@ -70,12 +74,18 @@ func (l *loop) advanceSegment(n int) {
 	}
 }
 
-// pause stops reading c, or goes on.
-func (l *loop) pause(c *conn, on bool) {
+// pause stops reading c, or goes on, as its session's status says.
+func (l *loop) pause(c *conn, st transport.Status) {
+	if c.flags&ending != 0 {
+		st &^= transport.Paused | transport.Full // what comes is thrown away
+	}
+	c.flags &^= behind
 	switch {
-	case on:
+	case st&transport.Paused != 0:
 		c.flags |= paused
 		l.closeIfDeaf(c)
+	case st&transport.Full != 0:
+		c.flags |= paused | behind
 	case c.flags&paused != 0:
 		c.flags &^= paused
 		c.activeAt = l.tickOf(l.now)
@@ -86,9 +96,9 @@ func (l *loop) pause(c *conn, on bool) {
 
 // closeIfDeaf closes a session that has hung up and would not find out by
 // reading, because it is paused or has read the peer's FIN. What it has not read
-// is lost, as it could not answer.
+// is lost, as it could not answer. If only its handlers are behind it will be read.
 func (l *loop) closeIfDeaf(c *conn) {
-	if c.flags&hungUp == 0 || c.flags&(paused|sawFIN) == 0 {
+	if c.flags&hungUp == 0 || c.flags&(paused|sawFIN) == 0 || c.flags&(behind|sawFIN) == behind {
 		return
 	}
 	c.flags &^= hungUp // it is known to the session from here on

@@ -1,8 +1,12 @@
 package engine
 
 import (
+	"fmt"
+	"runtime/debug"
+	"slices"
 	"sync"
 
+	"github.com/weirnet/weir/internal/fifo"
 	"github.com/weirnet/weir/internal/transport"
 	"github.com/weirnet/weir/session"
 )
@@ -21,13 +25,12 @@ type runQueue struct {
 	done     func() // told when the last session is done with; any goroutine
 
 	mu      sync.Mutex
-	waiting []*session.Session // from head on
-	head    int
+	waiting fifo.Queue[*session.Session]
 	workers int    // asked for or at work
 	running int    // sessions whose handlers run
 	taken   uint64 // sessions taken so far
-	refused bool   // the executor had no room at the last try
 	seen    uint64 // taken, when the overseer looked last
+	left    int    // waiting then
 }
 
 const (
@@ -51,14 +54,20 @@ func newRunQueue(shared *transport.Shared, executor Executor, done func()) *runQ
 // and the executor refuses to run any worker.
 func (q *runQueue) add(due []*session.Session) bool {
 	q.mu.Lock()
-	q.waiting = append(q.waiting, due...)
-	want := min((len(q.waiting)-q.head+perWorker-1)/perWorker, maxWorkers)
-	want -= q.workers
+	q.waiting.Put(due...)
+	want := min((q.waiting.Len()+perWorker-1)/perWorker, maxWorkers) - q.workers
 	q.mu.Unlock()
-	return want <= 0 || q.hire(want)
+	return want <= 0 || q.hire(want) || q.staffed()
 }
 
-// hire asks the executor for n more workers.
+// staffed tells whether there is any worker.
+func (q *runQueue) staffed() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.workers > 0
+}
+
+// hire asks the executor for n more workers, and reports whether it had room.
 func (q *runQueue) hire(n int) bool {
 	for range n {
 		q.mu.Lock()
@@ -67,10 +76,8 @@ func (q *runQueue) hire(n int) bool {
 		if !q.executor.TrySubmit(q.work) {
 			q.mu.Lock()
 			q.workers--
-			q.refused = true
-			alone := q.workers == 0
 			q.mu.Unlock()
-			return !alone
+			return false
 		}
 	}
 	return true
@@ -78,6 +85,7 @@ func (q *runQueue) hire(n int) bool {
 
 // drain is a worker: it runs sessions until none waits.
 func (q *runQueue) drain() {
+	defer crash()
 	for n := 0; ; n++ {
 		if n > 0 && n%stint == 0 && q.executor.TrySubmit(q.work) {
 			return // the other one is this one's successor
@@ -91,28 +99,28 @@ func (q *runQueue) drain() {
 	}
 }
 
+// crash ends the process if a panic has come so far: it is to, by option, and an
+// executor might recover it. To be deferred.
+func crash() {
+	if value := recover(); value != nil {
+		stack := debug.Stack()
+		go func() { panic(fmt.Sprintf("%v\n\n%s", value, stack)) }()
+		select {}
+	}
+}
+
 // take returns the session that has waited longest; nil, and the worker must end,
 // if none waits.
 func (q *runQueue) take() *session.Session {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.head == len(q.waiting) {
-		q.waiting, q.head = q.waiting[:0], 0
+	if q.waiting.Len() == 0 {
 		q.workers--
 		return nil
 	}
-	s := q.waiting[q.head]
-	q.waiting[q.head] = nil
-	q.head++
 	q.taken++
 	q.running++
-	q.refused = false
-	if q.head > len(q.waiting)/2 && q.head >= 1024 {
-		n := copy(q.waiting, q.waiting[q.head:])
-		clear(q.waiting[n:])
-		q.waiting, q.head = q.waiting[:n], 0
-	}
-	return s
+	return q.waiting.Take()
 }
 
 // finish puts a session back that has more to do, behind the others.
@@ -120,9 +128,9 @@ func (q *runQueue) finish(s *session.Session, again bool) {
 	q.mu.Lock()
 	q.running--
 	if again {
-		q.waiting = append(q.waiting, s)
+		q.waiting.Put(s)
 	}
-	idle := q.running == 0 && q.head == len(q.waiting)
+	idle := q.running == 0 && q.waiting.Len() == 0
 	q.mu.Unlock()
 	if idle {
 		q.done()
@@ -133,18 +141,18 @@ func (q *runQueue) finish(s *session.Session, again bool) {
 // overseer when it does not get on.
 const slowHandlers = 4
 
-// push is the overseer's look: if sessions wait and workers do not get on, there
-// are to be twice as many. It reports how many wait, how many run, and false if
+// push is the overseer's look: if sessions wait that waited at the look before, and
+// workers do not get on, there are to be twice as many. It reports how many wait, how many run, and false if
 // the executor has no room.
 func (q *runQueue) push() (waiting, running int, ok bool) {
 	q.mu.Lock()
-	waiting, running = len(q.waiting)-q.head, q.running
-	slow := q.taken-q.seen < uint64(slowHandlers*max(q.workers, 1))
-	q.seen = q.taken
+	waiting, running = q.waiting.Len(), q.running
+	workers, took := max(q.workers, 1), int(q.taken-q.seen)
 	more := 0
-	if waiting > 0 && slow {
-		more = min(max(q.workers, 1), waiting)
+	if took < q.left && took < slowHandlers*workers {
+		more = min(workers, waiting)
 	}
+	q.seen, q.left = q.taken, waiting
 	q.mu.Unlock()
 	return waiting, running, more == 0 || q.hire(more)
 }
@@ -153,7 +161,7 @@ func (q *runQueue) push() (waiting, running int, ok bool) {
 func (q *runQueue) depth() (waiting, running int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(q.waiting) - q.head, q.running
+	return q.waiting.Len(), q.running
 }
 
 // busy tells whether anything waits or runs.
@@ -166,15 +174,14 @@ func (q *runQueue) busy() bool {
 func (q *runQueue) each() []*session.Session {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return append([]*session.Session(nil), q.waiting[q.head:]...)
+	return slices.Clone(q.waiting.All())
 }
 
 // withdraw takes away what waits, for somebody else to run.
 func (q *runQueue) withdraw() []*session.Session {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	rest := append([]*session.Session(nil), q.waiting[q.head:]...)
-	clear(q.waiting)
-	q.waiting, q.head = q.waiting[:0], 0
+	rest := q.waiting.All()
+	q.waiting = fifo.Queue[*session.Session]{}
 	return rest
 }

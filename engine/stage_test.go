@@ -187,7 +187,8 @@ type stageSocket struct {
 	input  []byte
 	fin    bool // the peer sends no more after input
 	failed syscall.Errno
-	room   int // bytes that the kernel still takes
+	refuse syscall.Errno // the answer to writes
+	room   int           // bytes that the kernel still takes
 	output []byte
 	finOut int
 	linger int
@@ -258,6 +259,9 @@ func (s *stageSockets) Recv(fd int, p []byte) (int, syscall.Errno) {
 
 func (s *stageSockets) Send(fd int, p []byte) (int, syscall.Errno) {
 	c := s.at(fd)
+	if c.refuse != 0 {
+		return 0, c.refuse
+	}
 	n := min(len(p), c.room)
 	if n == 0 {
 		return 0, syscall.EAGAIN

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"sync/atomic"
-	"time"
 
 	"github.com/weirnet/weir/buffer"
 	"github.com/weirnet/weir/session"
@@ -52,10 +51,7 @@ type Stats struct {
 	Handlers  int    // sessions whose handlers run on workers
 	Overloads uint64 // times the executor had no room
 
-	Stuck      uint64        // handlers and loops that the watchdog reported
-	LoopLag    time.Duration // how late the latest loop is now
-	LoopLagMax time.Duration // how late one was at most
-	LogDropped uint64        // events that the Logger did not get, or panicked at
+	LogDropped uint64 // events that the Logger did not get, or panicked at
 
 	Memory Memory
 }

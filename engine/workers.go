@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"runtime"
 	"strings"
 	"time"
@@ -12,24 +13,52 @@ import (
 // What mode Pool adds to an engine: the executor, what loops do when it has no room,
 // and the end of both.
 
+// Overload is what happens to sessions with something to do when the executor has
+// no room for them.
+type Overload uint8
+
+// The policies.
+const (
+	PauseReads Overload = iota // they wait, and reading stops when they have enough to do
+	RunInline                  // their loop runs them, and everything else on it waits
+	Reject                     // they are closed for session.ReasonOverload
+)
+
+// String returns the policy's name, as the event overload has it.
+func (p Overload) String() string {
+	switch p {
+	case PauseReads:
+		return "pause reads"
+	case RunInline:
+		return "run inline"
+	case Reject:
+		return "reject"
+	}
+	return "invalid"
+}
+
+// WithOverload chooses what happens when the executor has no room, in mode Pool;
+// the default is PauseReads.
+func WithOverload(p Overload) Option {
+	return func(o *options) {
+		if p > Reject {
+			o.reject("overload", p, "must be PauseReads, RunInline or Reject")
+		}
+		o.overload = p
+	}
+}
+
 // abandonGrace is how long a shutdown whose time is up waits for handlers to
 // return.
 const abandonGrace = 50 * time.Millisecond
 
-// makeWorkers chooses who runs handlers.
+// makeWorkers makes those who run handlers.
 func (e *Engine) makeWorkers() (err error) {
-	o := &e.options
-	switch {
-	case o.mode != Pool:
+	if e.options.mode != Pool {
 		return nil
-	case o.executor != nil:
-		e.executor = borrowed{o.executor}
-	case o.pool != nil:
-		e.executor = newFeeder(o.pool)
-	default:
-		e.executor, err = newAntsWorkers(o.poolSize)
 	}
 	e.shared.Pooled = true
+	e.executor, err = e.options.newWorkers()
 	return err
 }
 
@@ -43,16 +72,33 @@ func (e *Engine) stopWorkers() {
 }
 
 // abandonAfter waits for the end of the engine, and after d without the handlers
-// that still run. They find their sessions closed.
-func (e *Engine) abandonAfter(d time.Duration) {
+// that still run, which the error tells. They find their sessions closed.
+func (e *Engine) abandonAfter(d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-e.ended:
+		return nil
 	case <-timer.C:
-		e.command(orderAbandon)
-		<-e.ended
 	}
+	left := e.handlers()
+	e.command(orderAbandon)
+	<-e.ended
+	if left == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: %d handlers did not return within %v", ErrAbandoned, left, d)
+}
+
+// handlers is how many run on workers.
+func (e *Engine) handlers() (n int) {
+	for _, l := range e.loops {
+		if l.queue != nil {
+			_, running := l.queue.depth()
+			n += running
+		}
+	}
+	return n
 }
 
 // handlersRest is told when no handler of the loop's sessions has anything left to
@@ -66,6 +112,8 @@ func (l *loop) handlersRest() {
 // relieve does what the policy says with sessions that no worker was found for.
 func (l *loop) relieve() {
 	l.stats.overloads.Add(1)
+	waiting, _ := l.queue.depth()
+	l.engine.log.overloaded(l.engine.options.overload.String(), waiting)
 	switch l.engine.options.overload {
 	case RunInline:
 		for _, s := range l.queue.withdraw() {

@@ -183,7 +183,7 @@ func (d Driver) Close() (reason *CloseError, opened, due bool) {
 	s.endBecause(ReasonIOError, nil)
 	s.ended.Unsent = s.queued()
 	if s.out != nil {
-		s.report(s.out, len(s.out.notes), s.ended)
+		s.notifyAll(s.ended)
 	}
 	if opened {
 		s.work().closing = true

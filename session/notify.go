@@ -28,7 +28,7 @@ func (s *Session) SendNotify(p []byte, done func(error)) error {
 	s.messagesOut++
 	s.append(p)
 	out := s.queue()
-	out.notes = append(out.notes, note{s.bytesOut + uint64(out.Len()), done})
+	out.notes.Put(note{s.bytesOut + uint64(out.Len()), done})
 	s.push()
 	return nil
 }
@@ -36,10 +36,10 @@ func (s *Session) SendNotify(p []byte, done func(error)) error {
 // completions is how many of them wait.
 func (s *Session) completions() (n int) {
 	if s.out != nil {
-		n = len(s.out.notes)
+		n = s.out.notes.Len()
 	}
 	if s.in != nil {
-		n += len(s.in.done)
+		n += s.in.done.Len()
 	}
 	return n
 }

@@ -2,6 +2,7 @@ package session
 
 import (
 	"github.com/weirnet/weir/buffer"
+	"github.com/weirnet/weir/internal/fifo"
 	"github.com/weirnet/weir/internal/transport"
 )
 
@@ -9,11 +10,11 @@ import (
 // one only while something is queued, or somebody waits.
 type outbound struct {
 	*buffer.Chain
-	charged  int     // bytes that Shared.Queued counts for it
-	writable bool    // Writable came while the write side was held
-	pinned   bool    // it may hold parts of loops' segments
-	notes    []note  // of sends that want to be told, in order
-	waiters  []*room // of SendContext, in order
+	charged  int              // bytes that Shared.Queued counts for it
+	writable bool             // Writable came while the write side was held
+	pinned   bool             // it may hold parts of loops' segments
+	notes    fifo.Queue[note] // of sends that want to be told, in order
+	waiters  []*room          // of SendContext, in order
 }
 
 // note is a completion that is called when everything up to a point of the output
@@ -34,6 +35,14 @@ type room struct {
 	free chan struct{} // has a value when it may try again
 }
 
+// tell lets it try again.
+func (r *room) tell() {
+	select {
+	case r.free <- struct{}{}:
+	default: // it has been told
+	}
+}
+
 func takeOutbound(shared *transport.Shared) *outbound {
 	if out, ok := shared.Outbounds.Get().(*outbound); ok {
 		return out
@@ -50,47 +59,32 @@ func (o *outbound) charge(shared *transport.Shared, queued int) {
 }
 
 // idle tells whether nothing is left that would keep an empty queue.
-func (o *outbound) idle() bool { return len(o.notes) == 0 && len(o.waiters) == 0 }
+func (o *outbound) idle() bool { return o.notes.Len() == 0 && len(o.waiters) == 0 }
 
 // admitNext lets the first who waits try again.
 func (o *outbound) admitNext() {
 	if len(o.waiters) > 0 {
-		select {
-		case o.waiters[0].free <- struct{}{}:
-		default: // it has been told
-		}
+		o.waiters[0].tell()
 	}
 }
 
 // dismiss lets all who wait find out that the session has ended.
 func (o *outbound) dismiss() {
 	for _, r := range o.waiters {
-		select {
-		case r.free <- struct{}{}:
-		default:
-		}
+		r.tell()
 	}
 }
 
 // notify has the completions called of what has left. The caller holds the lock.
-func (s *Session) notify(o *outbound) {
-	n := 0
-	for n < len(o.notes) && o.notes[n].at <= s.bytesOut {
-		n++
+func (s *Session) notify() {
+	for notes := &s.out.notes; notes.Len() > 0 && notes.Front().at <= s.bytesOut; {
+		s.work().done.Put(completion{notes.Take().done, nil})
 	}
-	s.report(o, n, nil)
 }
 
-// report has the first n completions called with err.
-func (s *Session) report(o *outbound, n int, err error) {
-	if n == 0 {
-		return
+// notifyAll has the others called, with err: the session ends.
+func (s *Session) notifyAll(err error) {
+	for notes := &s.out.notes; notes.Len() > 0; {
+		s.work().done.Put(completion{notes.Take().done, err})
 	}
-	in := s.work()
-	for _, note := range o.notes[:n] {
-		in.done = append(in.done, completion{note.done, err})
-	}
-	rest := copy(o.notes, o.notes[n:])
-	clear(o.notes[rest:])
-	o.notes = o.notes[:rest]
 }

@@ -253,7 +253,7 @@ func (s *Session) settle() {
 	}
 	if s.out != nil {
 		s.out.charge(shared, queued)
-		s.notify(s.out)
+		s.notify()
 		if queued < shared.HighWater {
 			s.out.admitNext()
 		}

@@ -205,19 +205,21 @@ func (s *Session) Post(task func()) error {
 	if s.link == nil {
 		return ErrClosed
 	}
-	if s.in != nil && len(s.in.tasks) >= s.link.Shared().TaskLimit {
+	if s.in != nil && s.in.tasks.Len() >= s.link.Shared().TaskLimit {
 		return ErrMailboxFull
 	}
-	in := s.work()
-	in.tasks = append(in.tasks, task)
+	s.work().tasks.Put(task)
 	return nil
 }
 
 // status sums up what the loop must know. The caller holds the lock.
 func (s *Session) status() (st transport.Status) {
 	waiting := s.queued() > 0
-	if s.paused() || s.in != nil && s.full() {
+	if s.paused() {
 		st |= transport.Paused
+	}
+	if s.in != nil && s.full() {
+		st |= transport.Full
 	}
 	if waiting && s.flags&blocked != 0 {
 		st |= transport.Blocked

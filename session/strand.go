@@ -2,6 +2,7 @@ package session
 
 import (
 	"github.com/weirnet/weir/buffer"
+	"github.com/weirnet/weir/internal/fifo"
 	"github.com/weirnet/weir/internal/transport"
 )
 
@@ -14,13 +15,13 @@ import (
 // left that may be done now. All fields are guarded by the session's lock.
 type strand struct {
 	shared  *transport.Shared
-	unread  *buffer.Chain // received, and not yet given to the handler
-	tasks   []func()      // of Post
-	done    []completion  // of sends whose outcome is known
-	end     *ending       // once everything received has been handled
-	opening bool          // OnOpen is due
-	finRead bool          // the peer sends no more
-	closing bool          // OnClose is due
+	unread  *buffer.Chain          // received, and not yet given to the handler
+	tasks   fifo.Queue[func()]     // of Post
+	done    fifo.Queue[completion] // of sends whose outcome is known
+	end     *ending                // once everything received has been handled
+	opening bool                   // OnOpen is due
+	finRead bool                   // the peer sends no more
+	closing bool                   // OnClose is due
 }
 
 // ending is how a session is to end after its strand has caught up.
@@ -72,9 +73,9 @@ func (s *Session) next() duty {
 		}
 	case in.opening:
 		return open
-	case len(in.done) > 0:
+	case in.done.Len() > 0:
 		return complete
-	case len(in.tasks) > 0:
+	case in.tasks.Len() > 0:
 		return task
 	case in.unread.Len() > 0 && !s.paused():
 		return message
@@ -128,9 +129,6 @@ func (s *Session) rest() {
 		return
 	}
 	s.in = nil
-	clear(in.tasks[:cap(in.tasks)])
-	clear(in.done[:cap(in.done)])
-	in.tasks, in.done = in.tasks[:0], in.done[:0]
 	in.shared.Strands.Put(in)
 }
 
@@ -143,12 +141,10 @@ func (s *Session) do(d duty, shared *transport.Shared) {
 		in.opening = false
 		s.outside(func() { s.callOpen(shared) })
 	case complete:
-		first := in.done[0]
-		in.done = in.done[:copy(in.done, in.done[1:])]
+		first := in.done.Take()
 		s.outside(func() { s.callDone(shared, first) })
 	case task:
-		first := in.tasks[0]
-		in.tasks = in.tasks[:copy(in.tasks, in.tasks[1:])]
+		first := in.tasks.Take()
 		s.outside(func() { s.callTask(shared, first) })
 	case message:
 		s.show(shared)

@@ -31,8 +31,7 @@ import (
 //	session_queued_max_id                       who has it, as a string
 //	loops, turns_total, parks_total             loops, what they did
 //	stale_events_total                          for connections that were closed
-//	loop_lag_seconds, loop_lag_max_seconds      how late loops are, and were at most
-//	stuck_total, log_dropped_total              reports of the watchdog; lost events
+//	log_dropped_total                           lost events
 //	buffer_allocated_bytes_total                memory of buffers so far
 //	buffer_in_use_bytes, ..._peak_bytes         now, and at most
 //	buffer_idle_bytes, buffer_segments          kept for later use; in use

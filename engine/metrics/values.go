@@ -24,14 +24,11 @@ type values struct {
 	QueuedMax     int64  `json:"session_queued_bytes_max"`
 	QueuedMaxID   uint64 `json:"session_queued_max_id,string"` // not every reader's numbers have 64 bits
 
-	Loops       int     `json:"loops"`
-	Turns       uint64  `json:"turns_total"`
-	Parks       uint64  `json:"parks_total"`
-	StaleEvents uint64  `json:"stale_events_total"`
-	LoopLag     float64 `json:"loop_lag_seconds"`
-	LoopLagMax  float64 `json:"loop_lag_max_seconds"`
-	Stuck       uint64  `json:"stuck_total"`
-	LogDropped  uint64  `json:"log_dropped_total"`
+	Loops       int    `json:"loops"`
+	Turns       uint64 `json:"turns_total"`
+	Parks       uint64 `json:"parks_total"`
+	StaleEvents uint64 `json:"stale_events_total"`
+	LogDropped  uint64 `json:"log_dropped_total"`
 
 	Allocated int64 `json:"buffer_allocated_bytes_total"`
 	InUse     int64 `json:"buffer_in_use_bytes"`
@@ -55,8 +52,7 @@ func valuesOf(st engine.Stats) values {
 		QueuedAverage: st.Memory.QueuedAverage, QueuedMax: st.Memory.QueuedMax, QueuedMaxID: st.Memory.QueuedMaxID,
 
 		Loops: st.Loops, Turns: st.Turns, Parks: st.Parks, StaleEvents: st.StaleEvents,
-		LoopLag: st.LoopLag.Seconds(), LoopLagMax: st.LoopLagMax.Seconds(),
-		Stuck: st.Stuck, LogDropped: st.LogDropped,
+		LogDropped: st.LogDropped,
 
 		Allocated: buffers.Allocated, InUse: buffers.InUse, Peak: buffers.Peak, Idle: buffers.Idle,
 		Segments: buffers.Segments, Gets: buffers.Gets, Hits: buffers.Hits,

@@ -70,6 +70,7 @@ const (
 	Aborted                     // close now, and drop what is queued
 	Failed                      // a write failed: read what is left, then close
 	Exposed                     // the descriptor was shown to the user; a duplicate may exist
+	Full                        // do not read: the strand has enough to do
 	Due                         // the strand has something to do: whoever is told so by a Driver has it run
 )
 
