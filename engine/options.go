@@ -22,9 +22,9 @@ type Mode uint8
 
 // The modes.
 const (
-	Inline Mode = iota // several loops, each runs the handlers of its sessions
+	Pool   Mode = iota // several loops; workers run handlers, those of a session in order
+	Inline             // several loops, each runs the handlers of its sessions
 	Single             // one loop, which runs all handlers: no two ever overlap
-	Pool               // several loops; workers run handlers, those of a session in order
 )
 
 // String returns the mode's name, as the -mode flag takes it.
@@ -152,11 +152,11 @@ func (o *options) duration(option string, to *time.Duration, d, lo time.Duration
 	}
 }
 
-// WithMode chooses how handlers run; the default is Inline.
+// WithMode chooses how handlers run; the default is Pool.
 func WithMode(m Mode) Option {
 	return func(o *options) {
-		if m > Pool {
-			o.reject("mode", m, "must be Inline, Single or Pool")
+		if m > Single {
+			o.reject("mode", m, "must be Pool, Inline or Single")
 		}
 		o.mode = m
 	}

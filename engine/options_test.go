@@ -116,7 +116,7 @@ func TestDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o.loops != runtime.GOMAXPROCS(0) || o.mode != Inline || o.placement != RoundRobin || o.spin != 0 ||
+	if o.loops != runtime.GOMAXPROCS(0) || o.mode != Pool || o.overload != PauseReads || o.unread != 64<<10 || o.newWorkers == nil || o.placement != RoundRobin || o.spin != 0 ||
 		!o.conn.NoDelay || o.conn.KeepAliveSeconds != 15 || o.conn.UserTimeoutMillis != 30_000 ||
 		o.readBudget != 256<<10 || o.mailbox != 1024 ||
 		o.lowWater != 64<<10 || o.highWater != 256<<10 || o.outboundCap != 4<<20 || o.outboundTotal <= 0 ||

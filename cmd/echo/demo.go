@@ -48,7 +48,7 @@ type row struct {
 
 func demoCommand(ctx context.Context, args []string, out *os.File) error {
 	d := demo{live: newLive(out)}
-	mode := engine.Inline
+	mode := engine.Pool
 	fs := flag.NewFlagSet("echo demo", flag.ContinueOnError)
 	fs.DurationVar(&d.phase, "t", 2500*time.Millisecond, "measure each kind of round trip for this `time`; bulk takes half as long")
 	defineMode(fs, &mode)

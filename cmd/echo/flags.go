@@ -40,7 +40,7 @@ func (s *settings) define(fs *flag.FlagSet) {
 
 // defineMode declares -mode, which server and demo share.
 func defineMode(fs *flag.FlagSet, mode *engine.Mode) {
-	fs.Func("mode", "run handlers in this `mode`: inline (on several loops), single (on one) or pool (on workers) (default inline)", func(value string) error {
+	fs.Func("mode", "run handlers in this `mode`: pool (on workers), inline (on several loops) or single (on one) (default pool)", func(value string) error {
 		switch value {
 		case engine.Inline.String():
 			*mode = engine.Inline
@@ -49,7 +49,7 @@ func defineMode(fs *flag.FlagSet, mode *engine.Mode) {
 		case engine.Pool.String():
 			*mode = engine.Pool
 		default:
-			return errors.New("must be inline, single or pool")
+			return errors.New("must be pool, inline or single")
 		}
 		return nil
 	})

@@ -45,7 +45,7 @@ type halfCloser interface {
 
 func TestServeEchoesBytes(t *testing.T) {
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0", "unix:" + filepath.Join(t.TempDir(), "echo.sock")} {
-		for _, mode := range []string{"inline", "single"} {
+		for _, mode := range []string{"pool", "inline", "single"} {
 			t.Run(address[:4]+" "+mode, func(t *testing.T) {
 				p := start(t, "-addr", address, "-mode", mode, "-log", "off")
 				bound := p.await(listeningLine)

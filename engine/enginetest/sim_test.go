@@ -115,7 +115,7 @@ func (s *simulation) deps() inject.Deps {
 
 // start makes the engine and waits until all loops have come to their first Park.
 func (s *simulation) start(opts ...engine.Option) {
-	e, err := engine.New(append(opts, engine.WithDeps(s.deps()))...)
+	e, err := engine.New(append([]engine.Option{engine.WithMode(engine.Inline), engine.WithDeps(s.deps())}, opts...)...)
 	if err != nil {
 		panic(err)
 	}
