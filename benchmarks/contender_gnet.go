@@ -4,10 +4,10 @@ package main
 
 import (
 	"log"
-	"net"
-	"os"
 
 	"github.com/panjf2000/gnet/v2"
+
+	"github.com/weirnet/weir/benchmarks/internal/gnetaddr"
 )
 
 // startGnet serves with gnet: as many event loops as processors, all else as it
@@ -36,26 +36,11 @@ type gnetEcho struct {
 	booted chan gnetAddress
 }
 
-// OnBoot tells the address that the kernel chose, which gnet does not.
+// OnBoot tells the address.
 func (h *gnetEcho) OnBoot(e gnet.Engine) gnet.Action {
-	address, err := boundTo(e)
+	address, err := gnetaddr.Of(e)
 	h.booted <- gnetAddress{address, err}
 	return gnet.None
-}
-
-func boundTo(e gnet.Engine) (string, error) {
-	fd, err := e.Dup()
-	if err != nil {
-		return "", err
-	}
-	f := os.NewFile(uintptr(fd), "listener")
-	defer f.Close()
-	l, err := net.FileListener(f)
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
 }
 
 // OnTraffic sends back all that has come.

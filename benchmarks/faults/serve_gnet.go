@@ -3,10 +3,11 @@
 package main
 
 import (
-	"net"
 	"os"
 
 	"github.com/panjf2000/gnet/v2"
+
+	"github.com/weirnet/weir/benchmarks/internal/gnetaddr"
 )
 
 // startGnet serves with gnet: as many event loops as processors, all else as it
@@ -32,30 +33,15 @@ type gnetServer struct {
 	booted chan running
 }
 
-// OnBoot tells the address that the kernel chose, which gnet does not.
+// OnBoot tells the address.
 func (h *gnetServer) OnBoot(e gnet.Engine) gnet.Action {
-	address, err := boundTo(e)
+	address, err := gnetaddr.Of(e)
 	if err != nil {
 		logTo("gnet", "address: %v", err)
 		return gnet.Shutdown
 	}
 	h.booted <- running{address: address, shutdown: e.Stop}
 	return gnet.None
-}
-
-func boundTo(e gnet.Engine) (string, error) {
-	fd, err := e.Dup()
-	if err != nil {
-		return "", err
-	}
-	f := os.NewFile(uintptr(fd), "listener")
-	defer f.Close()
-	l, err := net.FileListener(f)
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
 }
 
 func (h *gnetServer) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
