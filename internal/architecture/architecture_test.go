@@ -16,7 +16,8 @@ const module = "github.com/weirnet/weir/"
 var allowed = map[string][]string{
 	"poller":             {"internal/sock", "golang.org/x/sys/unix"},
 	"buffer":             {},
-	"session":            {"buffer", "internal/fifo", "internal/sock", "internal/transport"},
+	"session":            {"buffer", "session/frame", "internal/fifo", "internal/sock", "internal/transport"},
+	"session/frame":      {"buffer"},
 	"engine":             {"poller", "buffer", "session", "internal/sock", "internal/transport", "internal/fifo", "internal/inject", "internal/memlimit", "github.com/rs/zerolog", "github.com/panjf2000/ants/v2"},
 	"engine/metrics":     {"engine"},
 	"internal/sock":      {"golang.org/x/sys/unix"},
