@@ -65,6 +65,25 @@ func (c *Chain) Append(b []byte) {
 	c.changed()
 }
 
+// AppendParts queues copies of three slices as one range, if they fit a segment: what
+// precedes a message, the message, and what follows it.
+func (c *Chain) AppendParts(head, body, tail []byte) {
+	n := len(head) + len(body) + len(tail)
+	if n > 0 && n <= appendMax && len(c.room()) < n {
+		own := c.nextSegment(n)
+		at := copy(own.mem, head)
+		at += copy(own.mem[at:], body)
+		at += copy(own.mem[at:], tail)
+		c.push(entry{own, 0, at})
+		c.length += at
+		c.changed()
+		return
+	}
+	c.Append(head)
+	c.Append(body)
+	c.Append(tail)
+}
+
 // AppendView queues view without copying it. The view must lie in s; the chain
 // takes a reference of its own, the caller keeps his. The bytes must not change
 // while they are queued. An empty view does nothing.
@@ -98,6 +117,32 @@ func (c *Chain) AppendOwned(b []byte, release func()) {
 	}
 	c.push(entry{c.pool.Adopt(b, release), 0, len(b)})
 	c.length += len(b)
+	c.changed()
+}
+
+// Prepend queues a copy of b before everything else.
+func (c *Chain) Prepend(b []byte) {
+	if len(b) == 0 {
+		return
+	}
+	own := c.pool.Get(len(b))
+	c.unshift(entry{own, 0, copy(own.mem, b)})
+	c.length += len(b)
+	c.changed()
+}
+
+// PrependView queues view, as AppendView does, before everything else.
+func (c *Chain) PrependView(s *Segment, view []byte) {
+	if len(view) == 0 {
+		return
+	}
+	at, ok := s.offset(view)
+	if !ok {
+		panic("buffer: PrependView of bytes that do not lie in the segment")
+	}
+	s.Retain()
+	c.unshift(entry{s, at, at + len(view)})
+	c.length += len(view)
 	c.changed()
 }
 

@@ -35,5 +35,18 @@ func (q *Queue[T]) Take() T {
 	return value
 }
 
-// All returns the values in order: a view that is good until the next call.
+// TakeLast removes the value that was put in last, and returns it; there must be one.
+func (q *Queue[T]) TakeLast() T {
+	last := len(q.items) - 1
+	value := q.items[last]
+	clear(q.items[last:])
+	q.items = q.items[:last]
+	if q.first == last {
+		q.items, q.first = q.items[:0], 0
+	}
+	return value
+}
+
+// All returns the values in order: a view that is good until the next call, through
+// which they may be changed.
 func (q *Queue[T]) All() []T { return q.items[q.first:] }
