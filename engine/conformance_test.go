@@ -78,6 +78,7 @@ var scenarios = []struct {
 	{"close is idempotent from anywhere", closeFromAnywhere},
 
 	{"senders keep their order", sendersKeepOrder},
+	{"a group sends to all its members", groupSends},
 	{"SendOwned releases once", sendOwnedReleases},
 	{"SendAndClose delivers", sendAndCloseDelivers},
 	{"scattered segments arrive in order", scatteredSegments},

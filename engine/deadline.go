@@ -41,6 +41,19 @@ func (l *loop) schedule(c *conn) {
 	}
 }
 
+// timeFrame sees to it that the deadline of a frame is looked at, if what was received
+// is the beginning of one: nobody knows yet where handlers run on workers. So a session
+// that receives has a timer that is set anew at most once in each such time.
+func (l *loop) timeFrame(c *conn) {
+	if l.engine.options.frame == 0 || c.flags&(marked|ending) != 0 || !c.drive().Framed() {
+		return
+	}
+	due := l.tickOf(l.now) + ticks(l.engine.options.frame)
+	if !c.timer.isSet() || int32(due-c.timer.due) < 0 {
+		l.wheel.set(c.slot(), due)
+	}
+}
+
 // noticeSent takes what others have sent since the last look as activity, and
 // handlers at work.
 func (l *loop) noticeSent(c *conn) {
@@ -85,6 +98,11 @@ func (l *loop) nextDeadline(c *conn) (due tick, why session.Reason, ok bool) {
 			consider(c.openedAt, o.firstMessage, session.ReasonFirstMessage)
 		}
 		consider(c.activeAt, o.idle, session.ReasonIdle)
+		if o.frame != 0 && c.drive().Framed() {
+			if since, ok := c.drive().FrameSince(); ok {
+				consider(tick(since), o.frame, session.ReasonFrameTimeout)
+			}
+		}
 	}
 	if c.flags&(ending|behind) == 0 {
 		consider(c.openedAt, o.lifetime, session.ReasonLifetime)

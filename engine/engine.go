@@ -30,6 +30,8 @@ type Engine struct {
 	seed    maphash.Seed
 	started time.Time
 	loops   []*loop
+	groups  *session.Groups
+	users   *session.Groups
 
 	executor workers // nil where loops run handlers
 	overseer overseer
@@ -50,13 +52,19 @@ type Engine struct {
 }
 
 // New starts an engine. The error is an *OptionError, one that tells why a
-// poller could not be made, ErrUnsupported, or what the Metrics returned.
+// poller could not be made, ErrUnsupported, or what the Metrics or the Backplane
+// returned.
 func New(opts ...Option) (*Engine, error) {
 	e, err := assemble(opts)
 	if err != nil {
 		return nil, err
 	}
 	if err := e.attachMetrics(); err != nil {
+		e.dismantle()
+		return nil, err
+	}
+	if err := e.connectGroups(); err != nil {
+		e.detachMetrics()
 		e.dismantle()
 		return nil, err
 	}
@@ -84,6 +92,7 @@ func assemble(opts []Option) (*Engine, error) {
 	e.shared.Panicked = e.log.panicked
 	e.shared.UnreadLimit, e.shared.TaskLimit = o.unread, o.mailbox
 	e.started = e.deps.Clock.Now()
+	e.makeGroups()
 	if err := e.makeWorkers(); err != nil {
 		return nil, err
 	}

@@ -20,7 +20,7 @@ import (
 //  1. due timers
 //  2. poll: park until something is ready, somebody knocks, or a timer is due
 //  3. read the ready sessions, with a budget each, and run their handlers
-//  4. take the mailbox: sessions that want to be looked at, and tasks
+//  4. take the mailbox: what groups send, sessions that want to be looked at, tasks
 //  5. flush what could not be written before
 //  6. close what was marked
 //  7. hand the sessions whose handlers have something to do to the workers
@@ -185,6 +185,10 @@ func (l *loop) note(event poller.Event) {
 
 // 3. Read.
 func (l *loop) readReady() {
+	if l.queue == nil {
+		l.engine.shared.Cork.Gather() // handlers run
+		defer l.engine.shared.Cork.Release()
+	}
 	for _, a := range l.acceptors {
 		if a.readable && a.retryAt.IsZero() {
 			a.accept()
@@ -206,6 +210,7 @@ func (l *loop) readReady() {
 // 4. Take the mailbox.
 func (l *loop) takeMail() {
 	l.mail.answer()
+	l.mail.errands.RunAll() // before an order ends the sessions that they are for
 	if order := l.order.Load(); order != l.obeyed {
 		l.obey(order)
 	}

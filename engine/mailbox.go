@@ -3,18 +3,22 @@ package engine
 import (
 	"sync"
 	"sync/atomic"
+
+	"github.com/weirnet/weir/internal/transport"
 )
 
 // A mailbox is the only door into a loop from other goroutines. It takes conns
 // that want to be looked at, each at most once, in a list that runs through the
-// conns themselves and so is never full; and tasks, up to a bound.
+// conns themselves and so is never full; errands of groups, likewise; and tasks, up to
+// a bound.
 //
 // The loop says when it is about to sleep. Only then does a letter cost a
 // wake-up, and only the first one.
 type mailbox struct {
-	conns  atomic.Pointer[conn] // newest first
-	asleep atomic.Bool
-	wake   func() error
+	conns   atomic.Pointer[conn] // newest first
+	errands transport.Errands
+	asleep  atomic.Bool
+	wake    func() error
 
 	mu     sync.Mutex
 	tasks  []func()
@@ -58,6 +62,13 @@ func (m *mailbox) push(c *conn) {
 	m.rouse()
 }
 
+// leave adds an errand, unless it is waiting already.
+func (m *mailbox) leave(x *transport.Errand) {
+	if m.errands.Leave(x) {
+		m.rouse()
+	}
+}
+
 // postTask adds a task; false if the mailbox is full or sealed.
 func (m *mailbox) postTask(task func()) bool {
 	m.mu.Lock()
@@ -92,7 +103,7 @@ func (m *mailbox) rouse() {
 
 // empty tells whether nothing waits.
 func (m *mailbox) empty() bool {
-	return m.conns.Load() == nil && m.waiting.Load() == 0 && !m.knocked.Load()
+	return m.conns.Load() == nil && m.errands.Empty() && m.waiting.Load() == 0 && !m.knocked.Load()
 }
 
 // sleep is called by the loop before it parks. It returns false, and the loop

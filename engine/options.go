@@ -11,6 +11,7 @@ import (
 	"github.com/weirnet/weir/internal/inject"
 	"github.com/weirnet/weir/internal/memlimit"
 	"github.com/weirnet/weir/internal/sock"
+	"github.com/weirnet/weir/session"
 )
 
 // Option changes one default of an engine. A bad value makes New return an
@@ -63,11 +64,15 @@ type options struct {
 	idleBuffers   int
 
 	firstMessage time.Duration
+	frame        time.Duration
 	idle         time.Duration
 	stall        time.Duration
 	linger       time.Duration
 	lifetime     time.Duration
 	drain        time.Duration
+
+	groups    func(name string) session.GroupConfig
+	backplane session.Backplane
 
 	halfOpen     bool
 	crash        bool
@@ -92,6 +97,7 @@ func collect(opts []Option) (options, error) {
 		highWater:   256 << 10,
 		outboundCap: 4 << 20,
 		idleBuffers: 8 << 20,
+		frame:       30 * time.Second,
 		stall:       30 * time.Second,
 		linger:      5 * time.Second,
 		drain:       10 * time.Second,
@@ -302,6 +308,13 @@ const deadlineMin = tickLength
 // off, because some servers only push.
 func WithFirstMessageTimeout(d time.Duration) Option {
 	return func(o *options) { o.duration("first message timeout", &o.firstMessage, d, deadlineMin, true) }
+}
+
+// WithFrameTimeout closes sessions whose messages are framed (session.Framed) when this
+// long after the first byte of a frame its last one has not come; 0 switches it off.
+// While reading is paused the clock stands still, and begins anew. The default is 30 s.
+func WithFrameTimeout(d time.Duration) Option {
+	return func(o *options) { o.duration("frame timeout", &o.frame, d, deadlineMin, true) }
 }
 
 // WithIdleTimeout closes sessions that receive and send nothing for this long.

@@ -88,6 +88,7 @@ func (o *overseer) run() {
 
 // look helps the queues that do not get on, and tells whether any is busy.
 func (o *overseer) look() (busy bool) {
+	o.engine.shared.Cork.Flush() // what workers gather whose handlers take long
 	for _, l := range o.engine.loops {
 		waiting, running, ok := l.queue.push()
 		busy = busy || waiting+running > 0

@@ -44,7 +44,8 @@ func (l *loop) read(c *conn) {
 		c.flags |= received
 		c.activeAt = l.tickOf(l.now)
 		l.bytesIn += uint64(n)
-		l.settle(c, c.drive().Deliver(l.segment, room[:n]))
+		l.settle(c, c.drive().Deliver(l.segment, room[:n], uint32(c.activeAt)))
+		l.timeFrame(c)
 		l.advanceSegment(n)
 	}
 	l.listReady(c)
@@ -89,6 +90,7 @@ func (l *loop) pause(c *conn, st transport.Status) {
 	case c.flags&paused != 0:
 		c.flags &^= paused
 		c.activeAt = l.tickOf(l.now)
+		c.drive().FrameFrom(uint32(c.activeAt))
 		l.schedule(c)
 		l.listReady(c)
 	}

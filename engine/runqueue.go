@@ -39,6 +39,9 @@ const (
 	perWorker  = 32
 	maxWorkers = 4
 
+	// gatherRuns is for how many sessions a worker gathers what they send to groups.
+	gatherRuns = 32
+
 	// stint is how many sessions a worker takes before it lets others use the
 	// executor.
 	stint = 256
@@ -86,7 +89,12 @@ func (q *runQueue) hire(n int) bool {
 // drain is a worker: it runs sessions until none waits.
 func (q *runQueue) drain() {
 	defer crash()
+	q.shared.Cork.Gather()
+	defer q.shared.Cork.Release()
 	for n := 0; ; n++ {
+		if n%gatherRuns == gatherRuns-1 {
+			q.shared.Cork.Flush()
+		}
 		if n > 0 && n%stint == 0 && q.executor.TrySubmit(q.work) {
 			return // the other one is this one's successor
 		}

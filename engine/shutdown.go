@@ -116,7 +116,7 @@ func (l *loop) sendAway(c *conn) {
 // finished tells whether the loop may end.
 func (l *loop) finished() bool {
 	return l.obeyed != orderRun && l.engine.openAcceptors.Load() == 0 &&
-		l.live.Load() == 0 && l.mail.conns.Load() == nil &&
+		l.live.Load() == 0 && l.mail.conns.Load() == nil && l.mail.errands.Empty() &&
 		(l.queue == nil || l.obeyed == orderAbandon || !l.queue.busy())
 }
 
@@ -126,6 +126,8 @@ func (l *loop) end() {
 	for _, task := range l.mail.seal() {
 		l.runTask(task)
 	}
+	l.engine.shared.Cork.Flush()
+	l.mail.errands.RunAll() // nobody is there any more, but they hold memory
 	l.discard()
 }
 
@@ -142,6 +144,7 @@ func (e *Engine) loopEnded() {
 	last := e.running == 0
 	e.mu.Unlock()
 	if last {
+		e.groups.Disconnect()
 		e.stopWorkers()
 		e.detachMetrics()
 		e.log.stats(e.Stats())

@@ -35,7 +35,7 @@ func TestEchoAllocatesNothing(t *testing.T) {
 			driver.Open()
 			segment := shared.Pool.Get(size)
 			message := segment.Bytes()[:size]
-			if n := testing.AllocsPerRun(1000, func() { driver.Deliver(segment, message) }); n != 0 {
+			if n := testing.AllocsPerRun(1000, func() { driver.Deliver(segment, message, 0) }); n != 0 {
 				t.Errorf("%s of %d bytes: %v allocations per message", name, size, n)
 			}
 		}

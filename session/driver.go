@@ -35,10 +35,10 @@ func (d Driver) Open() (st transport.Status, opened bool) {
 	return s.leaveLoop(shared), opened
 }
 
-// Deliver gives p, a view of segment, to the handler. In any state but Open it is
-// discarded. When Deliver returns and segment is Shared, somebody still refers to
+// Deliver gives p, a view of segment that was received at a time in ticks of the
+// loop's, to the handler. In any state but Open it is discarded. When Deliver returns and segment is Shared, somebody still refers to
 // p and it must not be overwritten.
-func (d Driver) Deliver(segment *buffer.Segment, p []byte) transport.Status {
+func (d Driver) Deliver(segment *buffer.Segment, p []byte, at uint32) transport.Status {
 	s := d.s
 	s.mu.Lock()
 	shared := s.link.Shared()
@@ -47,9 +47,9 @@ func (d Driver) Deliver(segment *buffer.Segment, p []byte) transport.Status {
 		if s.ended != nil {
 			s.ended.Unhandled += len(p)
 		}
-	case shared.Pooled || s.in != nil || s.flags&scheduled != 0:
+	case shared.Pooled || s.in != nil || s.flags&scheduled != 0 || s.codec() != nil:
 		s.bytesIn += uint64(len(p))
-		s.keep(segment, p)
+		s.keep(segment, p, at)
 	default:
 		s.bytesIn += uint64(len(p))
 		s.messagesIn++
@@ -66,13 +66,40 @@ func (d Driver) Deliver(segment *buffer.Segment, p []byte) transport.Status {
 
 // keep leaves p to the strand: as a view if it is the first or large beside its
 // segment, else as a copy, so that what waits does not hold on to much more
-// memory than it needs.
-func (s *Session) keep(segment *buffer.Segment, p []byte) {
+// memory than it needs. Of what follows the beginning of a frame, only the rest of
+// that is copied.
+func (s *Session) keep(segment *buffer.Segment, p []byte, at uint32) {
 	in := s.work()
-	if (in.unread.Len() > 0 || !in.shared.Pooled) && len(p)*4 < segment.Cap() {
-		in.unread.Append(p)
-	} else {
-		in.unread.AppendView(segment, p)
+	in.latest = at
+	if in.unread.Len() == 0 {
+		in.began = at
+	}
+	rest := 0
+	if len(p)*4 < segment.Cap() {
+		switch {
+		case in.partial():
+			rest = min(in.need-in.unread.Len(), len(p))
+		case in.unread.Len() > 0, !in.shared.Pooled && s.codec() == nil:
+			rest = len(p)
+		}
+	}
+	in.unread.Append(p[:rest])
+	in.unread.AppendView(segment, p[rest:])
+	if in.charge(); in.partial() && in.shared.Unread.Load() > in.shared.QueuedCap && in.charged > 0 {
+		_ = s.end(ReasonOverLimit, ErrUnreadFull, 0) // cannot fail: the session is open
+	}
+}
+
+// charge brings what the engine counts for the strand up to date: what is more than a
+// strand usually holds.
+func (in *strand) charge() {
+	held := in.unread.Len()
+	if held <= in.shared.UnreadLimit {
+		held = 0
+	}
+	if held != in.charged {
+		in.shared.Unread.Add(int64(held - in.charged))
+		in.charged = held
 	}
 }
 
@@ -108,6 +135,7 @@ func (d Driver) Writable() transport.Status {
 	} else {
 		s.flags &^= blocked
 		s.flush()
+		s.feed()
 	}
 	return s.leaveLoop(shared)
 }
@@ -124,6 +152,29 @@ func (d Driver) Progress() uint64 {
 	d.s.mu.Lock()
 	defer d.s.mu.Unlock()
 	return d.s.bytesOut
+}
+
+// Framed tells whether messages are frames, which FrameSince is about.
+func (d Driver) Framed() bool { return d.s.codec() != nil }
+
+// FrameSince tells since when, in ticks, there is the beginning of a frame without the
+// rest; false if there is none.
+func (d Driver) FrameSince() (at uint32, ok bool) {
+	d.s.mu.Lock()
+	defer d.s.mu.Unlock()
+	if d.s.in == nil || !d.s.in.partial() {
+		return 0, false
+	}
+	return d.s.in.began, true
+}
+
+// FrameFrom has FrameSince count from a later time: reading was paused.
+func (d Driver) FrameFrom(at uint32) {
+	d.s.mu.Lock()
+	defer d.s.mu.Unlock()
+	if d.s.in != nil {
+		d.s.in.began, d.s.in.latest = at, at
+	}
 }
 
 // Busy tells whether handlers are working for the session, or have to.
@@ -177,6 +228,7 @@ func (s *Session) endAfterWork(why Reason, cause error, how flags) {
 // gets, whether the session had ever been open, and whether Run is to be called.
 func (d Driver) Close() (reason *CloseError, opened, due bool) {
 	s := d.s
+	s.depart()
 	s.mu.Lock()
 	shared := s.link.Shared()
 	opened = s.flags&wasOpened != 0
@@ -197,8 +249,8 @@ func (d Driver) Close() (reason *CloseError, opened, due bool) {
 	if s.flags&writing == 0 {
 		s.discard(shared)
 	}
-	if s.ctx != nil {
-		s.ctx.cancel(s.ended)
+	if s.extra != nil && s.extra.ctx != nil {
+		s.extra.ctx.cancel(s.ended)
 	}
 	reason = s.ended
 	due = s.leaveLoop(shared)&transport.Due != 0 // only where Pooled
@@ -213,7 +265,7 @@ func (s *Session) uncork() {
 	}
 }
 
-// hide ends the showing of a segment to a handler, and the gathering: what the
+// hide ends the showing of a loop's segment to a handler, and the gathering: what the
 // kernel does not take of it is copied, or soon will be.
 func (s *Session) hide() {
 	s.uncork()
@@ -221,8 +273,6 @@ func (s *Session) hide() {
 	case s.out == nil || s.link == nil:
 	case s.flags&writing != 0:
 		s.out.pinned = true // whoever is writing looks at it; see unpin
-	case s.link.Shared().Pooled:
-		s.out.Compact()
 	default:
 		s.out.Unshare(s.view) // the loop uses it again
 	}

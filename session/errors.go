@@ -25,6 +25,10 @@ var (
 	// ErrMailboxFull: too many tasks or completions wait.
 	ErrMailboxFull = errors.New("session: mailbox full")
 
+	// ErrUnreadFull is the cause of a close for ReasonOverLimit: sessions hold as much
+	// of unfinished frames as the engine allows them together.
+	ErrUnreadFull = errors.New("session: too much is held of unfinished frames")
+
 	// ErrDeadlock: the caller is a handler or task that it would wait for.
 	ErrDeadlock = errors.New("session: would wait for the calling handler")
 )
@@ -50,10 +54,11 @@ const (
 	ReasonShutdown      Reason = 12 // the engine shuts down
 	ReasonIOError       Reason = 13 // the kernel returned another error
 	ReasonOverload      Reason = 14 // the executor had no room for its handlers
+	ReasonFrameTimeout  Reason = 15 // a frame was begun and not finished in time
 )
 
 // Reasons is one more than the highest Reason, for arrays indexed by it.
-const Reasons = int(ReasonOverload) + 1
+const Reasons = int(ReasonFrameTimeout) + 1
 
 // String returns the reason's stable name, as logs and counters use it.
 func (r Reason) String() string {
@@ -88,6 +93,8 @@ func (r Reason) String() string {
 		return "io_error"
 	case ReasonOverload:
 		return "overload"
+	case ReasonFrameTimeout:
+		return "frame_timeout"
 	}
 	return "invalid"
 }

@@ -277,7 +277,7 @@ func openRig(t *testing.T, h session.Handler, change ...func(*transport.Shared))
 // deliver hands p over as the loop does: in the loop's own segment.
 func (r *rig) deliver(p string) transport.Status {
 	n := copy(r.segment.Bytes(), p)
-	return r.driver.Deliver(r.segment, r.segment.Bytes()[:n])
+	return r.driver.Deliver(r.segment, r.segment.Bytes()[:n], 0)
 }
 
 // close ends the session as the loop does.

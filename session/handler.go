@@ -2,6 +2,7 @@ package session
 
 import (
 	"github.com/weirnet/weir/buffer"
+	"github.com/weirnet/weir/session/frame"
 )
 
 // Handler is told of a session's messages. Calls for one session never overlap
@@ -64,16 +65,43 @@ type Behaviour struct {
 	close     Closer
 	peerClose PeerCloser
 	flow      FlowWatcher
+	codec     frame.Codec // nil: messages are what was read
 }
 
 // NewBehaviour looks up the parts of h, which must not be nil.
 func NewBehaviour(h Handler) *Behaviour {
-	b := &Behaviour{message: h}
+	b := &Behaviour{}
+	if f, ok := h.(framed); ok {
+		h, b.codec = f.Handler, f.codec
+	}
+	b.message = h
 	b.open, _ = h.(Opener)
 	b.close, _ = h.(Closer)
 	b.peerClose, _ = h.(PeerCloser)
 	b.flow, _ = h.(FlowWatcher)
 	return b
+}
+
+// Framed returns h for sessions whose messages are frames of a codec: OnMessage is
+// called with each payload, and Send frames what it sends. A codec of nil, or
+// frame.Raw, takes and sends bytes as they are, as without Framed. A peer that breaks
+// the codec's rules is closed for ReasonProtocolError, with a *frame.Error as the cause;
+// io.ErrUnexpectedEOF if it ends in the middle of a frame.
+func Framed(h Handler, c frame.Codec) Handler {
+	if f, ok := h.(framed); ok {
+		h = f.Handler
+	}
+	return framed{h, cutting(c)}
+}
+
+type framed struct {
+	Handler
+	codec frame.Codec
+}
+
+// cutting returns c, or nil if it does nothing.
+func cutting(c frame.Codec) frame.Codec {
+	return c
 }
 
 // Frame is a message as it came in: a view of memory that the engine will use
@@ -96,6 +124,9 @@ func (f Frame) Len() int { return len(f.bytes) }
 // that keeping it does not hold on to more than four times its size, or 256
 // bytes.
 func (f Frame) Retain() Frame {
+	if f.segment == nil {
+		return f // an empty message
+	}
 	if len(f.bytes)*4 >= f.segment.Cap() {
 		f.segment.Retain()
 		return f
@@ -108,4 +139,8 @@ func (f Frame) Retain() Frame {
 
 // Release gives up a frame that Retain returned. Its bytes must not be used
 // afterwards. Any goroutine may call it, once.
-func (f Frame) Release() { f.segment.Release() }
+func (f Frame) Release() {
+	if f.segment != nil {
+		f.segment.Release()
+	}
+}

@@ -25,10 +25,11 @@ func (s *Session) SendNotify(p []byte, done func(error)) error {
 	if s.completions() >= max(s.link.Shared().Cap/noteBytes, 1) {
 		return ErrMailboxFull
 	}
-	s.messagesOut++
-	s.append(p)
-	out := s.queue()
-	out.notes.Put(note{s.bytesOut + uint64(out.Len()), done})
+	if err := s.append(p); err != nil {
+		return err
+	}
+	out := s.out
+	out.notes.Put(note{out.consumed + int64(out.Len()), done})
 	s.push()
 	return nil
 }
@@ -77,7 +78,7 @@ const totalRetry = 10 * time.Millisecond
 // waitForRoom sends p in its turn. The caller holds the lock. What a handler has sent
 // so far does not gather while it waits.
 func (s *Session) waitForRoom(ctx context.Context, p []byte) error {
-	me := &room{free: make(chan struct{}, 1)}
+	me := &waiter{free: make(chan struct{}, 1)}
 	s.queue().waiters = append(s.queue().waiters, me)
 	s.uncork()
 	for s.link != nil {
@@ -98,7 +99,7 @@ func (s *Session) waitForRoom(ctx context.Context, p []byte) error {
 }
 
 // await waits with the lock released until me may try again.
-func (s *Session) await(ctx context.Context, me *room) error {
+func (s *Session) await(ctx context.Context, me *waiter) error {
 	var retry <-chan time.Time
 	if s.queued() < s.link.Shared().HighWater {
 		timer := time.NewTimer(totalRetry)
@@ -117,9 +118,9 @@ func (s *Session) await(ctx context.Context, me *room) error {
 }
 
 // leave takes me out of those who wait, and lets the next one try.
-func (s *Session) leave(me *room) {
+func (s *Session) leave(me *waiter) {
 	if s.link != nil {
-		s.out.waiters = slices.DeleteFunc(s.out.waiters, func(r *room) bool { return r == me })
+		s.out.waiters = slices.DeleteFunc(s.out.waiters, func(w *waiter) bool { return w == me })
 		s.settle()
 	}
 }

@@ -10,17 +10,23 @@ import (
 // one only while something is queued, or somebody waits.
 type outbound struct {
 	*buffer.Chain
+	consumed int64            // bytes that have left it, in all its lives
 	charged  int              // bytes that Shared.Queued counts for it
 	writable bool             // Writable came while the write side was held
 	pinned   bool             // it may hold parts of loops' segments
 	notes    fifo.Queue[note] // of sends that want to be told, in order
-	waiters  []*room          // of SendContext, in order
+	waiters  []*waiter        // of SendContext, in order
+
+	head, tail [aroundBytes]byte // what goes around the message that is being queued
 }
+
+// aroundBytes is room for what a codec puts before or behind a message.
+const aroundBytes = 16
 
 // note is a completion that is called when everything up to a point of the output
 // has been taken by the kernel.
 type note struct {
-	at   uint64 // bytes out since the session opened
+	at   int64 // as outbound.consumed counts
 	done func(error)
 }
 
@@ -30,15 +36,15 @@ type completion struct {
 	err  error
 }
 
-// room is somebody who waits for room in a queue.
-type room struct {
+// waiter is somebody who waits for room in a queue.
+type waiter struct {
 	free chan struct{} // has a value when it may try again
 }
 
 // tell lets it try again.
-func (r *room) tell() {
+func (w *waiter) tell() {
 	select {
-	case r.free <- struct{}{}:
+	case w.free <- struct{}{}:
 	default: // it has been told
 	}
 }
@@ -48,6 +54,17 @@ func takeOutbound(shared *transport.Shared) *outbound {
 		return out
 	}
 	return &outbound{Chain: buffer.NewChain(shared.Pool)}
+}
+
+// putFirst queues view, which lies in segment, before everything else. If it is small
+// beside the segment it is copied.
+func (o *outbound) putFirst(segment *buffer.Segment, view []byte) {
+	if len(view)*4 < segment.Cap() {
+		o.Prepend(view)
+	} else {
+		o.PrependView(segment, view)
+	}
+	o.consumed -= int64(len(view)) // what is behind leaves as much later
 }
 
 // charge brings what the engine counts for the queue up to date.
@@ -70,14 +87,14 @@ func (o *outbound) admitNext() {
 
 // dismiss lets all who wait find out that the session has ended.
 func (o *outbound) dismiss() {
-	for _, r := range o.waiters {
-		r.tell()
+	for _, w := range o.waiters {
+		w.tell()
 	}
 }
 
 // notify has the completions called of what has left. The caller holds the lock.
 func (s *Session) notify() {
-	for notes := &s.out.notes; notes.Len() > 0 && notes.Front().at <= s.bytesOut; {
+	for notes := &s.out.notes; notes.Len() > 0 && notes.Front().at <= s.out.consumed; {
 		s.work().done.Put(completion{notes.Take().done, nil})
 	}
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/weirnet/weir/internal/sock"
 	"github.com/weirnet/weir/internal/transport"
+	"github.com/weirnet/weir/session/frame"
 )
 
 // The way of a message out:
@@ -25,16 +26,22 @@ const (
 	// carryBytes is how much one holder writes before it leaves the rest to the
 	// loop, so that a busy session holds up neither a sender nor the others.
 	carryBytes = 1 << 20
+
+	// viewBytes is the least that is queued by reference where something goes around
+	// it: copying less is cheaper than a view more to write.
+	viewBytes = 4 << 10
 )
 
-// Send queues p and writes it as soon as possible. The bytes are copied, unless
+// Send queues p, framed if the session has a codec, and writes it as soon as possible.
+// The bytes are copied, unless
 // the kernel takes them at once or they lie in the message being handled; p may
 // be used again when Send returns, but a part of the message being handled must
 // not be changed any more.
 //
 // It returns ErrBufferFull, with nothing queued, when the queue is above high
 // water and p does not fit under the cap; ErrClosed after Close, CloseWrite,
-// Abort or the end; ErrNotConnected before OnOpen. Nil means that p is queued or
+// Abort or the end; ErrNotConnected before OnOpen; a *frame.Error if p cannot be a frame
+// of the codec. Nil means that p is queued or
 // written: if it cannot be sent after all, OnClose says how many bytes were not.
 func (s *Session) Send(p []byte) error {
 	s.mu.Lock()
@@ -50,14 +57,15 @@ func (s *Session) Send(p []byte) error {
 // returns an error, p still belongs to the caller, and release is not called.
 func (s *Session) SendOwned(p []byte, release func()) error {
 	s.mu.Lock()
-	err := s.admit(len(p))
-	if err == nil {
-		s.messagesOut++
-		s.queue().AppendOwned(p, release)
-		s.push()
+	defer s.unlock()
+	if err := s.admit(len(p)); err != nil {
+		return err
 	}
-	s.unlock()
-	return err
+	if err := s.enclose(p, func() { s.out.AppendOwned(p, release) }); err != nil {
+		return err
+	}
+	s.push()
+	return nil
 }
 
 // SendAndClose sends p as the last message and closes the session like
@@ -67,8 +75,7 @@ func (s *Session) SendAndClose(p []byte, reason error) error {
 	s.mu.Lock()
 	err := s.admit(len(p))
 	if err == nil {
-		s.messagesOut++
-		s.append(p) // end writes it: before that, nobody else may send
+		err = s.append(p) // end writes it: before that, nobody else may send
 	}
 	_ = s.end(reasonOf(reason, ReasonLocalClose), reason, 0) // what it returns, admit has
 	s.unlock()
@@ -111,35 +118,75 @@ func (s *Session) send(p []byte) error {
 	if err := s.admit(len(p)); err != nil {
 		return err
 	}
-	s.messagesOut++
-	if len(p) > 0 && s.flags&corked == 0 && s.writeFree() {
-		s.lend(p)
-		return nil
+	if len(p) > 0 && s.flags&corked == 0 && s.writeFree() && (s.codec() == nil || len(p) >= viewBytes) {
+		return s.lend(p)
 	}
-	s.append(p)
+	if err := s.append(p); err != nil {
+		return err
+	}
 	s.push()
 	return nil
 }
 
 // lend writes from p itself, and copies only what the kernel does not take.
-func (s *Session) lend(p []byte) {
+func (s *Session) lend(p []byte) error {
 	lent := s.link.Shared().Pool.Adopt(p, nil)
-	s.queue().AppendView(lent, p)
+	defer lent.Release()
+	if err := s.enclose(p, func() { s.out.AppendView(lent, p) }); err != nil {
+		return err
+	}
 	s.carry()
 	if s.out != nil {
 		s.out.Unshare(lent)
 	}
-	lent.Release()
+	return nil
 }
 
-// append queues p: a view if it lies in the message being handled, else a copy.
-func (s *Session) append(p []byte) {
-	if s.view != nil && s.view.Contains(p) {
-		s.queue().AppendView(s.view, p)
-	} else {
-		s.queue().Append(p)
+// append queues p as a message: a view if it lies in the message being handled and, where
+// it is framed, is not small; else a copy. With an error nothing is queued.
+func (s *Session) append(p []byte) error {
+	view := s.view != nil && s.view.Contains(p)
+	codec := s.codec()
+	if codec == nil || view && len(p) >= viewBytes {
+		return s.enclose(p, func() {
+			if view {
+				s.out.AppendView(s.view, p)
+			} else {
+				s.out.Append(p)
+			}
+		})
 	}
+	out := s.queue()
+	head, err := codec.Head(out.head[:0], p)
+	if err != nil {
+		return err
+	}
+	out.AppendParts(head, p, codec.Tail(out.tail[:0]))
+	s.messagesOut++
+	return nil
 }
+
+// enclose queues p as a message: what goes around it, and between that what put puts.
+// With an error nothing is queued.
+func (s *Session) enclose(p []byte, put func()) error {
+	out, codec := s.queue(), s.codec()
+	if codec != nil {
+		head, err := codec.Head(out.head[:0], p)
+		if err != nil {
+			return err
+		}
+		out.Append(head)
+	}
+	put()
+	if codec != nil {
+		out.Append(codec.Tail(out.tail[:0]))
+	}
+	s.messagesOut++
+	return nil
+}
+
+// codec is what frames the session's messages; nil if nothing does.
+func (s *Session) codec() frame.Codec { return s.incoming.Load().codec }
 
 // queue returns the chain to append to.
 func (s *Session) queue() *outbound {
@@ -188,6 +235,7 @@ func (s *Session) carry() {
 		n, errno := s.write(link)
 		sent += n
 		s.bytesOut += uint64(n)
+		s.out.consumed += int64(n)
 		s.out.Consume(n)
 		switch {
 		case errno == 0:
@@ -201,16 +249,23 @@ func (s *Session) carry() {
 	if s.State() == Closed {
 		s.discard(link.Shared())
 	} else {
-		s.unpin()
+		if s.out.pinned {
+			s.unpin()
+		}
 		s.settle()
 	}
 	link.Release()
 }
 
-// unpin copies what handlers sent of their messages and the kernel did not take:
-// a few bytes must not keep the segment of a whole loop.
+// unpin copies what handlers sent of their messages and the kernel did not take: a
+// few bytes must not keep the segment of a whole loop. If somebody is just writing, he
+// does so.
 func (s *Session) unpin() {
-	if s.out != nil && s.out.pinned {
+	switch {
+	case s.out == nil || s.link == nil:
+	case s.flags&writing != 0:
+		s.out.pinned = true
+	default:
 		s.out.pinned = false
 		s.out.Compact()
 	}
@@ -265,7 +320,7 @@ func (s *Session) settle() {
 		shared.Outbounds.Put(s.out)
 		s.out = nil
 	}
-	if s.flags&(finWanted|finSent|corked|failed|aborted) == finWanted {
+	if s.flags&(finWanted|finSent|corked|failed|aborted|lagging) == finWanted {
 		s.flags |= finSent
 		if errno := s.link.ShutdownWrite(); errno != 0 {
 			s.fail(errno)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/weirnet/weir/buffer"
 	"github.com/weirnet/weir/internal/transport"
+	"github.com/weirnet/weir/session/frame"
 )
 
 // Session is one end of an open connection. It is allocated once per connection
@@ -49,7 +50,7 @@ type Session struct {
 
 	// The user's.
 	value any
-	ctx   *sessionContext
+	extra *extra // nil for most
 }
 
 // flags are a session's small states, guarded by its lock.
@@ -70,6 +71,8 @@ const (
 	exposed   // the user has seen the descriptor's number
 	scheduled // somebody is to run the strand
 	toldHigh  // OnBackpressure was called last, of the two
+	lagging   // messages of a group wait for room
+	departed  // it has left its groups for good
 )
 
 type sessionContext struct {
@@ -123,8 +126,36 @@ func (s *Session) use() (transport.Link, error) {
 }
 
 // SetHandler changes who is told of what comes next; h must not be nil. Inside
-// OnMessage it acts from the next byte on. OnOpen is not called again.
-func (s *Session) SetHandler(h Handler) { s.incoming.Store(NewBehaviour(h)) }
+// OnMessage it acts from the next byte on. OnOpen is not called again. If h is Framed
+// its codec is the session's from now on, else the codec stays.
+func (s *Session) SetHandler(h Handler) {
+	next := NewBehaviour(h)
+	s.mu.Lock()
+	defer s.unlock()
+	if _, ok := h.(framed); !ok {
+		next.codec = s.codec()
+	}
+	s.behave(next)
+}
+
+// SetCodec changes how messages are framed, in both directions: inside OnMessage from
+// the next byte on, else from somewhere in what comes. Nil, or frame.Raw, ends framing.
+// Groups go on with the codec that the session had when it joined.
+func (s *Session) SetCodec(c frame.Codec) {
+	s.mu.Lock()
+	defer s.unlock()
+	next := *s.incoming.Load()
+	next.codec = cutting(c)
+	s.behave(&next)
+}
+
+// behave changes handler and codec. The caller holds the lock.
+func (s *Session) behave(b *Behaviour) {
+	s.incoming.Store(b)
+	if s.in != nil {
+		s.in.need, s.in.seen = 0, 0
+	}
+}
 
 // Value returns what SetValue stored last, or nil.
 func (s *Session) Value() any {
@@ -145,14 +176,15 @@ func (s *Session) SetValue(v any) {
 func (s *Session) Context() context.Context {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ctx == nil {
+	x := s.more()
+	if x.ctx == nil {
 		ctx, cancel := context.WithCancelCause(context.Background())
-		s.ctx = &sessionContext{ctx, cancel}
+		x.ctx = &sessionContext{ctx, cancel}
 		if s.State() == Closed {
 			cancel(s.ended)
 		}
 	}
-	return s.ctx
+	return x.ctx
 }
 
 // Stats are a session's counters at one moment.
@@ -214,7 +246,8 @@ func (s *Session) Post(task func()) error {
 
 // status sums up what the loop must know. The caller holds the lock.
 func (s *Session) status() (st transport.Status) {
-	waiting := s.queued() > 0
+	lags := s.flags&lagging != 0
+	waiting := s.queued() > 0 || lags
 	if s.paused() {
 		st |= transport.Paused
 	}
@@ -224,7 +257,7 @@ func (s *Session) status() (st transport.Status) {
 	if waiting && s.flags&blocked != 0 {
 		st |= transport.Blocked
 	}
-	if waiting && s.flags&(blocked|writing|corked|failed) == 0 {
+	if waiting && s.flags&(blocked|writing|failed) == 0 && (lags || s.flags&corked == 0) {
 		st |= transport.Pending
 	}
 	if s.State() == Draining {
@@ -263,7 +296,7 @@ func (s *Session) unread() int {
 
 // full tells whether the strand has enough to do before more is read.
 func (s *Session) full() bool {
-	return s.in.end != nil || s.in.unread.Len() > s.in.shared.UnreadLimit
+	return s.in.end != nil || s.in.unread.Len() > max(s.in.shared.UnreadLimit, s.in.need)
 }
 
 // unlock releases the lock, after it told the loop what has changed.

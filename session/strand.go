@@ -1,9 +1,12 @@
 package session
 
 import (
+	"io"
+
 	"github.com/weirnet/weir/buffer"
 	"github.com/weirnet/weir/internal/fifo"
 	"github.com/weirnet/weir/internal/transport"
+	"github.com/weirnet/weir/session/frame"
 )
 
 // A strand is what a session has for its handlers to do, in the order in which
@@ -22,6 +25,14 @@ type strand struct {
 	opening bool                   // OnOpen is due
 	finRead bool                   // the peer sends no more
 	closing bool                   // OnClose is due
+
+	// Of the frame that unread begins with, where there is a codec.
+	need   int    // how many bytes there must be before it is worth looking
+	seen   int    // how many were looked at
+	began  uint32 // when its first byte came; as Driver.Deliver has it
+	latest uint32 // when the last byte came
+
+	charged int // bytes that Shared.Unread counts for it
 }
 
 // ending is how a session is to end after its strand has caught up.
@@ -48,7 +59,7 @@ const (
 
 // runBudget is how many duties one run may do before other sessions have their
 // turn.
-const runBudget = 16
+const runBudget = 256
 
 // work returns the session's strand, to which the caller, who holds the lock and
 // knows that the session has its link, adds something.
@@ -77,11 +88,11 @@ func (s *Session) next() duty {
 		return complete
 	case in.tasks.Len() > 0:
 		return task
-	case in.unread.Len() > 0 && !s.paused():
+	case in.ready() && !s.paused():
 		return message
 	case s.flowDue():
 		return flow
-	case in.unread.Len() > 0 && (in.end == nil || s.flags&userPaused == 0):
+	case in.ready() && (in.end == nil || s.flags&userPaused == 0):
 		return nothing // reading is paused
 	case in.finRead:
 		return peerClose
@@ -92,6 +103,12 @@ func (s *Session) next() duty {
 	}
 	return nothing
 }
+
+// ready tells whether there may be a message.
+func (in *strand) ready() bool { return in.unread.Len() > 0 && in.unread.Len() >= in.need }
+
+// partial tells whether there is the beginning of a frame, and not the rest.
+func (in *strand) partial() bool { return in.unread.Len() > 0 && in.unread.Len() < in.need }
 
 // flowDue tells whether the handler has not been told on which side of the water
 // marks the output is.
@@ -114,6 +131,8 @@ func (s *Session) run(shared *transport.Shared) (again bool) {
 		}
 		s.do(d, shared)
 	}
+	s.uncork()
+	s.unpin()
 	if s.next() != nothing {
 		return true
 	}
@@ -125,14 +144,22 @@ func (s *Session) run(shared *transport.Shared) (again bool) {
 // rest gives back a strand that has nothing to do.
 func (s *Session) rest() {
 	in := s.in
-	if in == nil || in.unread.Len() > 0 || in.end != nil || in.finRead {
+	if in == nil {
+		return
+	}
+	if in.partial() {
+		in.unread.Compact() // a few bytes must not keep the segment of a whole loop
+	}
+	in.charge()
+	if in.unread.Len() > 0 || in.end != nil || in.finRead {
 		return
 	}
 	s.in = nil
+	in.need, in.seen = 0, 0
 	in.shared.Strands.Put(in)
 }
 
-// do does one duty.
+// do does one duty. What the handlers send gathers until the end of the run.
 func (s *Session) do(d duty, shared *transport.Shared) {
 	in := s.in
 	s.flags |= corked
@@ -163,22 +190,62 @@ func (s *Session) do(d duty, shared *transport.Shared) {
 		in.closing = false
 		s.outside(func() { s.callClose(shared, s.ended) })
 	}
-	s.uncork()
 }
 
-// show gives the handler the first of what was received.
+// show gives the handler the first message of what was received, if there is one.
 func (s *Session) show(shared *transport.Shared) {
-	view, segment := s.in.unread.First(maxShow), s.in.unread.Front()
-	segment.Retain()
-	s.in.unread.Consume(len(view))
+	view, segment, ok := s.takeMessage()
+	if !ok {
+		return
+	}
 	s.view = segment
 	s.messagesIn++
 	s.tell() // reading may go on meanwhile
 	s.mu.Unlock()
 	s.callMessage(shared, Frame{bytes: view, segment: segment, pool: shared.Pool})
 	s.mu.Lock()
-	s.hide()
-	segment.Release()
+	s.view = nil
+	if segment != nil {
+		segment.Release()
+	}
+}
+
+// takeMessage takes the first message of what was received, with a count on the
+// segment that it lies in; an empty one lies nowhere.
+func (s *Session) takeMessage() (view []byte, segment *buffer.Segment, ok bool) {
+	in := s.in
+	tail := 0
+	if codec := s.codec(); codec == nil {
+		view = in.unread.First(maxShow)
+	} else {
+		cut, err := in.cut(codec)
+		if err != nil {
+			_ = s.end(ReasonProtocolError, err, 0) // cannot fail: it was not ending
+			return nil, nil, false
+		}
+		if in.need, in.seen = cut.Need, cut.Seen; cut.Need > 0 {
+			return nil, nil, false
+		}
+		in.unread.Consume(cut.Head)
+		view, tail = in.unread.Peek(cut.Body), cut.Tail
+	}
+	if len(view) > 0 {
+		segment = in.unread.Front()
+		segment.Retain()
+	}
+	in.unread.Consume(len(view) + tail)
+	in.began = in.latest
+	return view, segment, true
+}
+
+// cut finds the first frame. A codec that panics has found something wrong.
+func (in *strand) cut(codec frame.Codec) (cut frame.Cut, err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			err = &PanicError{Value: value}
+		}
+	}()
+	return codec.Cut(in.unread, in.seen)
 }
 
 // maxShow is the most that a handler is given at once, bytes.
@@ -196,6 +263,8 @@ func (s *Session) outside(f func()) {
 func (s *Session) drop(in *strand) {
 	s.ended.Unhandled += in.unread.Len()
 	in.unread.Reset()
+	in.need, in.seen = 0, 0
+	in.charge()
 }
 
 // peerClosed acts on the peer's FIN, after everything before it was handled.
@@ -204,6 +273,8 @@ func (s *Session) peerClosed(shared *transport.Shared) {
 	h := s.incoming.Load().peerClose
 	switch {
 	case s.State() != Open:
+	case s.in.unread.Len() > 0: // and not a frame
+		_ = s.end(ReasonProtocolError, io.ErrUnexpectedEOF, 0) // cannot fail: the session is open
 	case halfOpen && h != nil:
 		s.flags |= peerDone
 		s.outside(func() { s.callPeerClose(shared, h) })

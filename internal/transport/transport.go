@@ -89,6 +89,10 @@ type Shared struct {
 	QueuedCap int64
 	Queued    atomic.Int64
 
+	// Unread is how much strands hold above UnreadLimit each; QueuedCap bounds it,
+	// too, apart from Queued.
+	Unread atomic.Int64
+
 	// HalfOpen leaves a session open for writing when its peer sends FIN.
 	HalfOpen bool
 
@@ -103,6 +107,18 @@ type Shared struct {
 	UnreadLimit int
 	TaskLimit   int
 
+	// Loops is how many loops there are, and LoopOf which one a session's id names.
+	Loops  int
+	LoopOf func(id uint64) int
+
+	// Leave has a loop run x soon; see Errand. OnLoop tells whether the caller runs on a
+	// loop, as Link's does. Any goroutine.
+	Leave  func(loop int, x *Errand)
+	OnLoop func() bool
+
+	// Cork gathers what handlers leave for loops.
+	Cork Cork
+
 	// Panicked is told of a recovered panic, on the goroutine that panicked.
 	Panicked func(id uint64, value any, stack []byte)
 
@@ -110,6 +126,7 @@ type Shared struct {
 	// types are package session's.
 	Strands   sync.Pool
 	Outbounds sync.Pool
+	Pages     sync.Pool
 
 	views sync.Pool // of *[][]byte, for Sendv
 }

@@ -1,0 +1,310 @@
+package session
+
+import (
+	"slices"
+
+	"github.com/weirnet/weir/internal/sock"
+	"github.com/weirnet/weir/internal/transport"
+)
+
+// The way of a message to a group:
+//
+//  1. Publish writes it to the page of each stream, once for all members that read
+//     the same bytes, and tells the branches, of which a stream has one per loop. All
+//     of that under the room's lock, so that there is one order for everybody.
+//  2. The loop is told once, when the handlers that run have returned.
+//  3. The loop takes what has come, and gives each member all of it in one write,
+//     straight from the page.
+//  4. What the kernel does not take of a message that has begun is queued with the
+//     session; the messages behind it become the member's backlog. Policies act there.
+//  5. When there is room, the loop feeds the session from its backlogs.
+//
+// Who joins or leaves is told to the branch in the same order, so a member gets
+// exactly what was published during its stay.
+
+// A branch is those members of a stream who live on one loop.
+type branch struct {
+	stream *stream
+	loop   int
+	errand transport.Errand
+
+	// Guarded by the room's lock.
+	coming []order
+	bytes  int  // of the messages among them
+	told   bool // the loop was, or will be when handlers have returned
+	count  int  // who has joined and not left
+
+	// The loop's.
+	taken   []order
+	next    int           // of taken
+	batch   batch         // what is being given
+	cursor  int           // the member that it is given next
+	members []*membership // in no order; nil where one has left
+	holes   int           // how many have
+	tally   tally
+	scratch batch // of one member
+}
+
+// order is what a branch is told: a run of messages, or that somebody joins or leaves.
+type order struct {
+	run         run
+	join, leave *membership
+}
+
+// batch is what every member is given in one write.
+type batch struct {
+	runs     []run
+	views    [][]byte
+	bytes    int
+	messages int
+	excepts  []*membership // who does not get all of it
+}
+
+const (
+	// batchRuns is how many runs, and views, a batch has at most.
+	batchRuns = 64
+
+	// givesPerTurn is how many members are given something in a turn. At some
+	// microseconds each, the loop's other sessions wait for a few milliseconds.
+	givesPerTurn = 512
+
+	// keptOrders is how long a list of orders may be that is kept for the next turn.
+	keptOrders = 1024
+)
+
+// run is the branch's errand. On the loop.
+func (b *branch) run() {
+	defer b.tally.add(b.stream.room)
+	for gives := 0; ; {
+		if b.batch.messages == 0 && !b.prepare() {
+			return
+		}
+		for ; b.cursor < len(b.members); b.cursor++ {
+			if gives == givesPerTurn {
+				b.stream.room.all.shared.Leave(b.loop, &b.errand) // the others first
+				return
+			}
+			if m := b.members[b.cursor]; m != nil {
+				b.give(m)
+				gives++
+			}
+		}
+		b.finish()
+	}
+}
+
+// prepare makes the next batch of what was ordered, and carries out what comes before.
+// It reports false if there is none.
+func (b *branch) prepare() bool {
+	for b.batch.messages == 0 {
+		if b.next == len(b.taken) && !b.take() {
+			return false
+		}
+		for ; b.next < len(b.taken); b.next++ {
+			o := &b.taken[b.next]
+			if o.run.page == nil {
+				if b.batch.messages > 0 {
+					break
+				}
+				b.enter(o.join)
+				b.part(o.leave)
+				continue
+			}
+			if !b.batch.fits(o.run) {
+				break
+			}
+			b.add(o.run)
+		}
+	}
+	b.cursor = 0
+	return true
+}
+
+// take takes what was ordered, and reports whether that was anything.
+func (b *branch) take() bool {
+	room := b.stream.room
+	if cap(b.taken) > keptOrders {
+		b.taken = nil
+	}
+	clear(b.taken)
+	b.taken, b.next = b.taken[:0], 0
+	room.mu.Lock()
+	b.taken, b.coming = b.coming, b.taken
+	b.bytes, b.told = 0, false
+	room.admit()
+	if len(b.taken) == 0 {
+		b.stream.rest()
+	}
+	room.mu.Unlock()
+	return len(b.taken) > 0
+}
+
+// enter makes m a member. It is nil, or over already, if its session has closed.
+func (b *branch) enter(m *membership) {
+	if m == nil || m.over {
+		return
+	}
+	m.place = int32(len(b.members))
+	b.members = append(b.members, m)
+}
+
+// part ends a stay.
+func (b *branch) part(m *membership) {
+	if m == nil || m.over {
+		return
+	}
+	m.over = true
+	if m.place != nowhere {
+		b.members[m.place] = nil
+		b.holes++
+		m.place = nowhere
+	}
+	if m.behind != nil {
+		b.tally.unsent += m.behind.messages
+		b.tally.queued -= m.behind.clear()
+		m.session.catchUp(m)
+	}
+	if b.holes > len(b.members)/2 && b.batch.messages == 0 {
+		b.fill()
+	}
+}
+
+// fill closes the holes in the list of members, while no batch is under way.
+func (b *branch) fill() {
+	b.members = slices.DeleteFunc(b.members, func(m *membership) bool { return m == nil })
+	b.members = slices.Clip(b.members)
+	for i, m := range b.members {
+		m.place = int32(i)
+	}
+	b.holes = 0
+}
+
+// fits tells whether r may be added. One run always may.
+func (t *batch) fits(r run) bool {
+	return len(t.runs) == 0 || len(t.runs) < batchRuns && t.bytes+r.size() <= sock.MaxBytes
+}
+
+// add adds r to the batch, but for what has expired.
+func (b *branch) add(r run) {
+	t := &b.batch
+	if !r.labelled {
+		t.push(r)
+		return
+	}
+	now, expired := b.stream.room.all.now(), r.len()
+	r.each(func(n label) bool { return !n.expired(now) }, func(kept run) {
+		kept.page.retain()
+		t.push(kept)
+		expired -= kept.len()
+		for i := kept.first; i < kept.last; i++ {
+			if e := kept.page.labels[i].except; e != nil && !slices.Contains(t.excepts, e) {
+				t.excepts = append(t.excepts, e)
+			}
+		}
+	})
+	b.tally.expired += expired * (len(b.members) - b.holes)
+	r.page.release()
+}
+
+func (t *batch) push(r run) {
+	t.runs = append(t.runs, r)
+	t.views = append(t.views, r.bytes())
+	t.bytes += r.size()
+	t.messages += r.len()
+}
+
+// give gives m the batch: to the kernel as far as it takes it, else to the backlog.
+func (b *branch) give(m *membership) {
+	t := &b.batch
+	if len(t.excepts) > 0 && slices.Contains(t.excepts, m) {
+		t = b.without(m)
+	}
+	gone, open := 0, m.session.State() == Open
+	if m.behind == nil {
+		gone, open = m.session.give(t)
+	}
+	b.tally.delivered += gone
+	switch {
+	case gone == t.messages:
+	case open:
+		b.fallBehind(m, t.runs, gone)
+	default:
+		b.tally.unsent += t.messages
+	}
+}
+
+// without returns what m is to get of the batch.
+func (b *branch) without(m *membership) *batch {
+	t := &b.scratch
+	*t = batch{runs: t.runs[:0], views: t.views[:0]}
+	for _, r := range b.batch.runs {
+		r.each(func(n label) bool { return n.except != m }, t.push)
+	}
+	return t
+}
+
+// fallBehind adds runs to what m is behind by, but for their first messages, which
+// are gone, and does what the policy says when that is too much.
+func (b *branch) fallBehind(m *membership, runs []run, gone int) {
+	if m.behind == nil {
+		m.session.lag(m)
+	}
+	before := m.behind.messages
+	for _, r := range runs {
+		skip := min(gone, r.len())
+		gone -= skip
+		if r.first += int32(skip); r.first < r.last {
+			b.keep(m, r)
+		}
+	}
+	b.tally.queued += m.behind.messages - before
+	if m.behind.messages == 0 { // everything was dropped
+		m.session.catchUp(m)
+	}
+}
+
+// keep adds a run to what m is behind by, as its group's policy says.
+func (b *branch) keep(m *membership, r run) {
+	config := &b.stream.room.config
+	limit := config.QueueBytes
+	if limit == 0 {
+		limit = b.stream.room.all.shared.Cap
+	}
+	switch config.Slow {
+	case Conflate:
+		for i := r.first; i < r.last; i++ {
+			if m.behind.replace(run{r.page, i, i + 1, r.labelled}, r.label(i).key) {
+				b.tally.dropped++
+			}
+		}
+	default:
+		m.behind.put(r)
+	}
+	if m.behind.bytes <= limit {
+		return
+	}
+	switch config.Slow {
+	case CloseSlow:
+		b.tally.closed++
+		m.session.closeSlow(ErrBehind)
+	case DropNewest:
+		b.tally.dropped += m.behind.trim(limit)
+	default:
+		b.tally.dropped += m.behind.shorten(limit)
+	}
+}
+
+// finish ends the batch: everybody has been given it.
+func (b *branch) finish() {
+	t := &b.batch
+	for _, r := range t.runs {
+		r.page.release()
+	}
+	clear(t.runs)
+	clear(t.views)
+	clear(t.excepts)
+	*t = batch{runs: t.runs[:0], views: t.views[:0], excepts: t.excepts[:0]}
+	if b.holes > len(b.members)/2 {
+		b.fill()
+	}
+}

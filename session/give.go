@@ -1,0 +1,166 @@
+package session
+
+import (
+	"slices"
+	"syscall"
+)
+
+// How a session is given messages of its groups: past its own queue, straight from
+// their pages. All of this is called on the loop.
+
+// give gives t to the kernel, if nothing is queued, and returns how many of its
+// messages are gone: the kernel has them, or their rest is queued. The others are to
+// wait for feed. It reports false if the session takes no more messages.
+func (s *Session) give(t *batch) (gone int, open bool) {
+	s.mu.Lock()
+	defer s.unlock()
+	if s.State() != Open || s.flags&(finWanted|aborted|failed|departed) != 0 {
+		return 0, false
+	}
+	if s.queued() > 0 && s.writeFree() {
+		s.carry() // what a handler has sent so far does not gather any longer
+	}
+	if s.queued() == 0 && s.writeFree() {
+		gone = s.writePast(t.runs, t.views)
+	}
+	return gone, true
+}
+
+// writePast writes views of runs past the queue, which is empty, and returns how many
+// messages are gone. The caller holds the lock, which is released meanwhile, and has
+// found the write side free.
+func (s *Session) writePast(runs []run, views [][]byte) (gone int) {
+	link := s.link
+	link.Acquire()
+	s.flags |= writing
+	s.mu.Unlock()
+	var n int
+	var errno syscall.Errno
+	if len(views) == 1 {
+		n, errno = link.Send(views[0])
+	} else {
+		n, errno = link.Sendv(views)
+	}
+	s.mu.Lock()
+	s.flags &^= writing
+	s.bytesOut += uint64(n)
+	gone = s.queueRest(runs, n)
+	s.messagesOut += uint64(gone)
+	switch errno {
+	case 0:
+	case syscall.EAGAIN:
+		s.flags |= blocked
+	default:
+		s.fail(errno)
+	}
+	s.flush() // the rest, and what others have queued meanwhile
+	link.Release()
+	return gone
+}
+
+// queueRest queues what is missing of the message that has begun, where the kernel
+// took n bytes of runs. It returns how many messages are gone.
+func (s *Session) queueRest(runs []run, n int) (gone int) {
+	for _, r := range runs {
+		if size := r.size(); n >= size {
+			n -= size
+			gone += r.len()
+			continue
+		}
+		whole, rest := r.split(n)
+		if rest != nil {
+			whole++
+			s.queue().putFirst(r.page.segment, rest)
+		}
+		return gone + whole
+	}
+	return gone
+}
+
+// lag labels that m is behind. Its loop feeds it when there is room.
+func (s *Session) lag(m *membership) {
+	s.mu.Lock()
+	m.behind = &backlog{}
+	x := s.more()
+	x.lagging = append(x.lagging, m)
+	s.flags |= lagging
+	m.tell(true)
+	s.unlock()
+}
+
+// catchUp labels that m is no longer behind.
+func (s *Session) catchUp(m *membership) {
+	s.mu.Lock()
+	s.caughtUp(m)
+	if s.link != nil {
+		s.settle() // a FIN may have waited
+	}
+	s.unlock()
+}
+
+func (s *Session) caughtUp(m *membership) {
+	x := s.extra
+	m.behind = nil
+	x.lagging = slices.DeleteFunc(x.lagging, func(other *membership) bool { return other == m })
+	if len(x.lagging) == 0 {
+		s.flags &^= lagging
+	}
+	m.tell(false)
+}
+
+// feed writes what members are behind by while the kernel takes it, a group after the
+// other. The caller holds the lock, and has written the queue.
+func (s *Session) feed() {
+	if s.flags&lagging == 0 {
+		return
+	}
+	for fed := 0; fed < carryBytes && s.flags&lagging != 0 && s.queued() == 0 && s.writeFree(); {
+		x := s.extra
+		m := x.lagging[0]
+		x.lagging = append(x.lagging[1:], m)
+		before := s.bytesOut
+		s.feedOne(m)
+		fed += int(s.bytesOut - before)
+	}
+	if s.flags&lagging == 0 && s.link != nil {
+		s.settle() // a FIN may have waited
+	}
+}
+
+// feedOne writes what one membership is behind by, once.
+func (s *Session) feedOne(m *membership) {
+	b := m.branch
+	t := &b.scratch
+	*t = batch{runs: t.runs[:0], views: t.views[:0]}
+	now := b.stream.room.all.now()
+	expired := m.behind.dropExpired(now)
+	b.tally.expired += expired
+	b.tally.queued -= expired
+	for _, r := range m.behind.runs.All() {
+		valid := r.until(now)
+		if valid.len() == 0 || !t.fits(valid) {
+			break
+		}
+		t.push(valid)
+		if valid != r {
+			break
+		}
+	}
+	if t.messages > 0 {
+		gone := s.writePast(t.runs, t.views)
+		m.behind.drop(gone)
+		b.tally.delivered += gone
+		b.tally.queued -= gone
+	}
+	b.tally.add(b.stream.room)
+	if m.behind.messages == 0 {
+		s.caughtUp(m)
+	}
+}
+
+// closeSlow closes the session because it does not keep up with a group.
+func (s *Session) closeSlow(cause error) {
+	s.mu.Lock()
+	_ = s.end(ReasonSlowConsumer, cause, aborted) // ErrClosed: it is ending, which is what was asked for
+	s.unlock()
+}

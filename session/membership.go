@@ -1,0 +1,120 @@
+package session
+
+import (
+	"sync/atomic"
+)
+
+// A membership is one session's stay in one group, from Join to Leave or to the end
+// of the session. Joining again makes another one.
+type membership struct {
+	session *Session
+	branch  *branch
+
+	// The loop's.
+	place  int32 // index in the branch's members; -1 before and after
+	over   bool  // it gets no more
+	behind *backlog
+
+	// Of OnLag; any goroutine.
+	lags    atomic.Bool // whether it is behind
+	telling atomic.Bool // somebody is to tell
+	told    bool        // what was told last; on the strand only
+}
+
+// nowhere is the place of one that its branch does not have.
+const nowhere = -1
+
+// extra is what few sessions have.
+type extra struct {
+	ctx     *sessionContext
+	groups  []*membership // in the order of joining; guarded by the session's lock
+	lagging []*membership // those behind; the loop's
+}
+
+// more returns what few sessions have. The caller holds the lock.
+func (s *Session) more() *extra {
+	if s.extra == nil {
+		s.extra = &extra{}
+	}
+	return s.extra
+}
+
+// enrol adds m to the session's groups, unless it is ending.
+func (s *Session) enrol(m *membership) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.State() == Connecting:
+		return ErrNotConnected
+	case s.State() != Open || s.flags&departed != 0:
+		return ErrClosed
+	}
+	x := s.more()
+	x.groups = append(x.groups, m)
+	return nil
+}
+
+// strike removes m from the session's groups. Those of a closed session stay, as
+// what it was in at its end.
+func (s *Session) strike(m *membership) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.flags&departed != 0 {
+		return
+	}
+	for i, g := range s.extra.groups {
+		if g == m {
+			s.extra.groups = append(s.extra.groups[:i], s.extra.groups[i+1:]...)
+			return
+		}
+	}
+}
+
+// depart takes the session out of its groups, for good. On the loop.
+func (s *Session) depart() {
+	s.mu.Lock()
+	s.flags |= departed
+	var groups []*membership
+	if s.extra != nil {
+		groups = s.extra.groups
+	}
+	s.mu.Unlock()
+	for _, m := range groups {
+		m.branch.stream.room.expel(m)
+	}
+}
+
+// Groups returns the names of the groups that the session is in, in the order of
+// joining; once it is closed, of those that it was in at its end. Keys of users are
+// not among them.
+func (s *Session) Groups() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.extra == nil {
+		return nil
+	}
+	var names []string
+	for _, m := range s.extra.groups {
+		if room := m.branch.stream.room; room.all.listed {
+			names = append(names, room.name)
+		}
+	}
+	return names
+}
+
+// tell has the group's OnLag told that the member has fallen behind, or caught up.
+// What follows too fast is told as one. The caller holds the session's lock.
+func (m *membership) tell(lags bool) {
+	m.lags.Store(lags)
+	s, room := m.session, m.branch.stream.room
+	if room.config.OnLag == nil || s.link == nil || m.telling.Swap(true) {
+		return
+	}
+	s.work().tasks.Put(func() {
+		m.telling.Store(false)
+		if lags := m.lags.Load(); lags != m.told {
+			m.told = lags
+			room.config.OnLag(room.all.Group(room.name), s, lags)
+		}
+	})
+}
