@@ -79,6 +79,8 @@ var scenarios = []struct {
 
 	{"senders keep their order", sendersKeepOrder},
 	{"a group sends to all its members", groupSends},
+	{"Broadcast and SendTo", broadcasts},
+	{"Broadcast to one that does not read", broadcastToSlow},
 	{"SendOwned releases once", sendOwnedReleases},
 	{"SendAndClose delivers", sendAndCloseDelivers},
 	{"scattered segments arrive in order", scatteredSegments},

@@ -63,6 +63,7 @@ type loop struct {
 	due       []*session.Session // to be handed over in step 7
 	queue     *runQueue          // of the workers; nil where the loop runs handlers
 	tasks     [taskBatch]func()
+	caster    caster
 	obeyed    uint32 // the order that was carried out
 	bytesIn   uint64 // received in this turn, not yet in stats
 
@@ -95,6 +96,7 @@ func newLoop(e *Engine, index int) (*loop, error) {
 		poller: p, events: make([]poller.Event, eventBatch),
 	}
 	l.now = l.clock.Now()
+	l.caster.init(l)
 	l.mail.wake, l.mail.limit = p.Wake, e.options.mailbox
 	l.slots.loop, l.slots.stride = l, uint32(e.options.loops)
 	l.wheel.timer = func(index uint32) *timer { return &l.slots.at(index).timer }

@@ -22,6 +22,8 @@ type loopStats struct {
 	bytesIn      atomic.Uint64
 	bytesOut     atomic.Uint64 // of closed sessions
 	overloads    atomic.Uint64
+	cast         atomic.Uint64
+	castRefused  atomic.Uint64
 }
 
 // Stats are an engine's counters. They are read one after the other while the
@@ -50,6 +52,12 @@ type Stats struct {
 	Waiting   int    // sessions whose handlers have something to do and do not run
 	Handlers  int    // sessions whose handlers run on workers
 	Overloads uint64 // times the executor had no room
+
+	Cast        uint64 // messages of Broadcast and SendTo given to a session
+	CastRefused uint64 // the same, but not taken: no room, no frame, or closing
+
+	Groups    int                // groups that have members
+	GroupSent session.GroupStats // of all groups since the start, users apart; members of now
 
 	LogDropped uint64 // events that the Logger did not get, or panicked at
 
@@ -86,6 +94,8 @@ func (e *Engine) Stats() Stats {
 		st.Turns += c.turns.Load()
 		st.Parks += c.parks.Load()
 		st.Overloads += c.overloads.Load()
+		st.Cast += c.cast.Load()
+		st.CastRefused += c.castRefused.Load()
 		if l.queue != nil {
 			waiting, running := l.queue.depth()
 			st.Waiting += waiting
@@ -96,6 +106,7 @@ func (e *Engine) Stats() Stats {
 			st.Closed[r.String()] += c.closed[r].Load()
 		}
 	}
+	st.GroupSent, st.Groups = e.groups.Stats()
 	st.LogDropped = e.log.ring.dropped()
 	st.Memory.Buffers = e.pool.Stats()
 	e.lookAtSessions(&st)

@@ -24,6 +24,19 @@ type values struct {
 	QueuedMax     int64  `json:"session_queued_bytes_max"`
 	QueuedMaxID   uint64 `json:"session_queued_max_id,string"` // not every reader's numbers have 64 bits
 
+	Cast        uint64 `json:"cast_total"`
+	CastRefused uint64 `json:"cast_refused_total"`
+
+	Groups         int    `json:"groups"`
+	GroupMembers   int    `json:"group_members"`
+	GroupPublished uint64 `json:"group_published_total"`
+	GroupDelivered uint64 `json:"group_delivered_total"`
+	GroupQueued    int64  `json:"group_queued"`
+	GroupDropped   uint64 `json:"group_dropped_total"`
+	GroupExpired   uint64 `json:"group_expired_total"`
+	GroupUnsent    uint64 `json:"group_unsent_total"`
+	GroupClosed    uint64 `json:"group_closed_total"`
+
 	Loops       int    `json:"loops"`
 	Turns       uint64 `json:"turns_total"`
 	Parks       uint64 `json:"parks_total"`
@@ -50,6 +63,13 @@ func valuesOf(st engine.Stats) values {
 
 		BytesIn: st.BytesIn, BytesOut: st.BytesOut, Unsent: st.Unsent, Queued: st.Queued,
 		QueuedAverage: st.Memory.QueuedAverage, QueuedMax: st.Memory.QueuedMax, QueuedMaxID: st.Memory.QueuedMaxID,
+
+		Cast: st.Cast, CastRefused: st.CastRefused,
+
+		Groups: st.Groups, GroupMembers: st.GroupSent.Members, GroupPublished: st.GroupSent.Published,
+		GroupDelivered: st.GroupSent.Delivered, GroupQueued: st.GroupSent.Queued,
+		GroupDropped: st.GroupSent.Dropped, GroupExpired: st.GroupSent.Expired,
+		GroupUnsent: st.GroupSent.Unsent, GroupClosed: st.GroupSent.Closed,
 
 		Loops: st.Loops, Turns: st.Turns, Parks: st.Parks, StaleEvents: st.StaleEvents,
 		LogDropped: st.LogDropped,

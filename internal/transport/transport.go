@@ -93,6 +93,9 @@ type Shared struct {
 	// too, apart from Queued.
 	Unread atomic.Int64
 
+	// Casting is how much of messages to sessions without a group is under way.
+	Casting atomic.Int64
+
 	// HalfOpen leaves a session open for writing when its peer sends FIN.
 	HalfOpen bool
 
