@@ -90,3 +90,23 @@ func ExampleChain_Views() {
 	// head
 	// bo
 }
+
+func ExampleChain_Index() {
+	chain := buffer.NewChain(buffer.NewPool(buffer.Config{}))
+	chain.AppendOwned([]byte("two\r"), nil)
+	chain.AppendOwned([]byte("\nlines\r\n"), nil)
+
+	first := chain.Index([]byte("\r\n"), 0)
+	fmt.Println(first, chain.Index([]byte("\r\n"), first+1))
+	// Output: 3 10
+}
+
+func ExampleChain_CopyTo() {
+	chain := buffer.NewChain(buffer.NewPool(buffer.Config{}))
+	chain.AppendOwned([]byte("type 7, le"), nil)
+	chain.AppendOwned([]byte("ngth 12"), nil)
+
+	var word [6]byte // no memory is taken
+	fmt.Printf("%s %d\n", word[:chain.CopyTo(word[:], 8)], chain.Len())
+	// Output: length 17
+}

@@ -83,7 +83,7 @@ func (m *model) paint(b []byte) {
 
 // step runs one operation on both.
 func (m *model) step() {
-	switch m.next() % 12 {
+	switch m.next() % 13 {
 	case 0, 1:
 		b := m.bytes(m.size())
 		m.chain.Append(b)
@@ -128,6 +128,8 @@ func (m *model) step() {
 		m.same("Read", got[:n], want[:n])
 	case 11:
 		m.stream()
+	case 12:
+		m.search()
 	}
 	if over := m.chain.Len() - queuedMax; over > 0 {
 		m.chain.Consume(over)
@@ -178,6 +180,33 @@ func (m *model) unshare() {
 		m.t.Fatal("segment still shared after Unshare")
 	}
 	m.paint(s.Bytes()[:min(s.Cap(), 2048)])
+}
+
+// searchMax bounds how much of a long queue is searched, bytes.
+const searchMax = 16 << 10
+
+// search looks for a piece of what is queued, whole or spoilt, and copies one.
+func (m *model) search() {
+	queued := m.want.Bytes()
+	from := max(m.size(), len(queued)-searchMax)
+	piece := make([]byte, m.next())
+	n := m.chain.CopyTo(piece, from)
+	m.same("CopyTo", piece[:n], queued[min(from, len(queued)):min(from+len(piece), len(queued))])
+
+	sep := piece[:min(n, 1+m.next()%40)]
+	if len(sep) > 0 && m.next()%4 == 0 {
+		sep[len(sep)-1]++
+	}
+	from = max(from-m.size(), len(queued)-searchMax, 0)
+	want := -1
+	if from <= len(queued) {
+		if want = bytes.Index(queued[from:], sep); want >= 0 {
+			want += from
+		}
+	}
+	if got := m.chain.Index(sep, from); got != want {
+		m.t.Fatalf("Index of %q from %d is %d, want %d", sep, from, got, want)
+	}
 }
 
 // stream moves bytes through the io interfaces, some of them back into the chain.
@@ -252,6 +281,7 @@ func FuzzChain(f *testing.F) {
 	f.Add([]byte{2, 5, 1, 0, 2, 5, 1, 0, 7, 7, 0, 0, 5, 6, 0, 0})             // owned twice, peek across
 	f.Add([]byte{3, 9, 0, 0, 0, 2, 0, 40, 0, 40, 1, 9, 1, 8, 0, 7, 6, 0, 0})  // views, unshare, peek
 	f.Add([]byte{11, 0, 12, 3, 9, 4, 0, 0, 11, 1, 6, 0, 0, 10, 17, 0, 0})     // streams
+	f.Add([]byte{2, 4, 1, 0, 2, 4, 1, 0, 12, 4, 0, 0, 8, 5, 1, 4, 0, 0})      // owned twice, search across
 	f.Add([]byte{0, 17, 3, 255, 7, 17, 0, 0, 9, 16, 0, 0, 31, 5, 17, 3, 255}) // large
 	f.Add(bytes.Repeat([]byte{3, 8, 2, 2, 1, 1, 9, 0, 7, 6, 1, 8, 0}, 12))
 	f.Fuzz(func(t *testing.T, program []byte) {

@@ -27,8 +27,9 @@ func (c *Chain) CopyTo(dst []byte, from int) int {
 // too. An empty sep is found at from, if the chain has as many bytes. Index
 // panics when from is negative.
 //
-// To come to from takes no time when it lies in the last segments, else a step
-// for each segment before it.
+// To come to from takes a step for each segment before it, but only a few if it
+// lies in the first one or in the last ones: whoever searches a growing chain
+// again from where he stopped does not pay for its length.
 func (c *Chain) Index(sep []byte, from int) int {
 	c.mustBeOffset("Index", from)
 	if from > c.length {
@@ -40,11 +41,10 @@ func (c *Chain) Index(sep []byte, from int) int {
 	b, i, skip := c.seek(from)
 	base := from - skip // offset of the entry's first byte
 	for b != nil {
-		bytes := b.entries[i].bytes()
 		if at := b.find(i, sep, skip); at >= 0 {
 			return base + at
 		}
-		base += len(bytes)
+		base += b.entries[i].len()
 		skip = 0
 		b, i = b.after(i)
 	}
@@ -91,11 +91,13 @@ func (b *block) follows(i int32, at int, sep []byte) bool {
 }
 
 // seek returns the entry that holds the byte at offset from, and where in it;
-// no block when there is no such byte. It tries the last block first: whoever
-// looks at what came in since the last time looks there.
+// no block when there is no such byte.
 func (c *Chain) seek(from int) (*block, int32, int) {
 	if from >= c.length {
 		return nil, 0, 0
+	}
+	if from < c.front().len() {
+		return c.first, c.first.first, from
 	}
 	end := c.length
 	for i := c.last.end - 1; i >= c.last.first; i-- {
