@@ -24,8 +24,8 @@ import (
 )
 
 // DefaultMax is how many bytes of payload a codec allows if nothing else was
-// asked for: far more than messages usually have, and little enough that some
-// hundred peers at a time can send one.
+// asked for: far more than a message usually has, and not so many that a peer
+// who sends as much does harm.
 const DefaultMax = 16 << 20
 
 // maxPayload is the most that can be asked for, bytes. It leaves room for what
