@@ -66,7 +66,11 @@ func (e *Engine) makeWorkers() (err error) {
 // abandoned, and are not waited for any longer.
 func (e *Engine) stopWorkers() {
 	e.overseer.stop()
-	if e.executor != nil {
+	switch {
+	case e.executor == nil:
+	case e.handlers() > 0:
+		e.executor.stop(0)
+	default:
 		e.executor.stop(abandonGrace)
 	}
 }
