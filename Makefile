@@ -48,7 +48,7 @@ bench: ## weir against the floor, interleaved; about eight minutes
 	cd benchmarks && $(GO) run .
 
 big: ## the tests that are too big for `make test`, at full size; about two minutes
-	$(GO) test ./engine -run 'Big|Volume|LongStream|IDs|Fault|Order' -count=1 -timeout 30m -v -big
+	$(GO) test ./engine -run 'Big|Volume|LongStream|IDs|Fault|Order|Backpressure' -count=1 -timeout 30m -v -big
 
 faults: ## inject every fault of the harness into weir's modes; about three minutes
 	cd benchmarks && $(GO) run ./faults

@@ -237,6 +237,62 @@ func TestDeadlinesOfAPausedSessionStandStill(t *testing.T) {
 	}
 }
 
+// heldExecutor keeps tasks until the test runs them.
+type heldExecutor struct{ tasks []func() }
+
+func (x *heldExecutor) TrySubmit(task func()) bool {
+	x.tasks = append(x.tasks, task)
+	return true
+}
+
+// run does what was submitted so far.
+func (x *heldExecutor) run() {
+	tasks := x.tasks
+	x.tasks = nil
+	for _, task := range tasks {
+		task()
+	}
+}
+
+// Nobody runs the handler for hours: its strand is full, reading is paused, and no
+// clock runs. The idle time begins when the handler has caught up.
+func TestDeadlinesOfAFullStrandStandStill(t *testing.T) {
+	w, x := &watcher{}, &heldExecutor{}
+	st := newStage(t, WithMode(Pool), WithLoops(1), WithExecutor(x), WithUnread(3),
+		WithIdleTimeout(time.Second), WithFirstMessageTimeout(2*time.Second))
+	var got []byte
+	w.message = func(_ *session.Session, f session.Frame) { got = append(got, f.Bytes()...) }
+	c := st.connect(w)
+	st.loop.turn()
+	x.run() // OnOpen
+	s, socket := c.session.Load(), st.sockets.of(c)
+	for _, part := range []string{"early ", "and late"} {
+		socket.input = append(socket.input, part...)
+		st.tell(c, poller.Readable)
+		st.pass(3 * time.Hour)
+		if s.State() != session.Open || s.Stats().Unread != len("early ") {
+			t.Fatalf("state %v with %d bytes unread while nobody runs the handler", s.State(), s.Stats().Unread)
+		}
+	}
+	x.run()
+	st.pass(0) // reads on
+	x.run()
+	if string(got) != "early and late" {
+		t.Errorf("%q was handled", got)
+	}
+	st.pass(900 * time.Millisecond)
+	if s.State() != session.Open {
+		t.Fatalf("state %v before the idle time is over", s.State())
+	}
+	st.pass(200 * time.Millisecond)
+	if s.State() != session.Draining {
+		t.Errorf("state %v after the idle time", s.State())
+	}
+	_ = s.Abort()
+	st.loop.turn()
+	x.run() // OnClose
+}
+
 // The timer was set for the stall deadline. When output moves again, the idle
 // deadline is due before that.
 func TestIdleDeadlineAfterAStall(t *testing.T) {
