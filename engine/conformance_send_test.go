@@ -219,7 +219,7 @@ func scatteredSegments(t *testing.T, s setting) {
 	p := newProbe()
 	p.onOpen = sendAll
 	p.onMessage = func(s *session.Session, f session.Frame) { sendAll(s) }
-	v := s.serve(t, p, engine.WithDeps(inject.Deps{Sockets: tinyBuffers{sock.Kernel()}}))
+	v := s.serve(t, p, withTinyOutput())
 	c, opened := v.open()
 	for _, from := range []func(){
 		func() {},
@@ -246,6 +246,10 @@ func (b tinyBuffers) Accept(fd int) (int, netip.AddrPort, syscall.Errno) {
 		_ = b.SetOption(conn, sock.SendBuffer, 4<<10) // the tests that need it see short writes
 	}
 	return conn, peer, errno
+}
+
+func withTinyOutput() engine.Option {
+	return engine.WithDeps(inject.Deps{Sockets: tinyBuffers{sock.Kernel()}})
 }
 
 func bufferFull(t *testing.T, s setting) {

@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"github.com/weirnet/weir/engine"
-	"github.com/weirnet/weir/internal/inject"
-	"github.com/weirnet/weir/internal/sock"
 	"github.com/weirnet/weir/session"
 )
 
@@ -79,8 +77,7 @@ func TestFault49DrainDeliversAll(t *testing.T) {
 	for _, mode := range []engine.Mode{engine.Pool, engine.Inline} {
 		t.Run(mode.String(), func(t *testing.T) {
 			const peers, queued = 100, 1 << 20
-			v := serve(t, "tcp4", newProbe(), engine.WithMode(mode), engine.WithLoops(2),
-				engine.WithDeps(inject.Deps{Sockets: tinyBuffers{sock.Kernel()}}))
+			v := serve(t, "tcp4", newProbe(), engine.WithMode(mode), engine.WithLoops(2), withTinyOutput())
 			all := v.debtors(peers)
 			for _, d := range all {
 				d.owe(t, queued)
@@ -141,7 +138,7 @@ func TestFault49ExpiredContext(t *testing.T) {
 			}
 			g, p := newGate(), newProbe()
 			p.onMessage = func(*session.Session, session.Frame) { g.pass() }
-			v := serve(t, "tcp4", p, pool, engine.WithLoops(2), engine.WithDeps(inject.Deps{Sockets: tinyBuffers{sock.Kernel()}}))
+			v := serve(t, "tcp4", p, pool, engine.WithLoops(2), withTinyOutput())
 			all := v.debtors(peers)
 			if blocked {
 				for _, d := range all {

@@ -111,7 +111,7 @@ func (refuser) TrySubmit(func()) bool { return false }
 
 func newAnts(t *testing.T, size int, nonblocking bool) *ants.Pool {
 	t.Helper()
-	p, err := ants.NewPool(size, ants.WithNonblocking(nonblocking))
+	p, err := ants.NewPool(size, ants.WithNonblocking(nonblocking), ants.WithDisablePurge(true))
 	must(t, err)
 	t.Cleanup(func() { must(t, p.ReleaseTimeout(patience)) })
 	g := newGate()
