@@ -5,6 +5,7 @@ import (
 	"net"
 	"runtime/debug"
 	"sync/atomic"
+	"time"
 
 	"github.com/weirnet/weir/internal/inject"
 	"github.com/weirnet/weir/session"
@@ -24,6 +25,8 @@ import (
 //	overload      policy, waiting                                   (warning)
 //	drain         sessions
 //	failed        cause                                             (error)
+//	blocked_handler  session, milliseconds, stack                   (warning)
+//	blocked_loop     loop, milliseconds, stack                      (warning)
 //	stats         what there was in all, and how sessions closed, at the end
 //
 // Any of them has the field lost if that many events before it did not get through.
@@ -34,6 +37,8 @@ type events struct {
 	slow   throttle
 	broken throttle
 	full   throttle
+	stuck  throttle // handlers
+	late   throttle // loops
 	accept [acceptTroubles]throttle
 }
 
@@ -147,6 +152,26 @@ func (e *events) overloaded(policy string, waiting int) {
 	}
 }
 
+// blockedHandler tells of a session's handler that has run for so long. The stack is
+// taken only if it is wanted.
+func (e *events) blockedHandler(id uint64, took time.Duration, stack func() string) {
+	e.blocked(&e.stuck, "blocked_handler", Number("session", int64(id)), took, stack)
+}
+
+// blockedLoop tells of a loop whose turn has taken so long.
+func (e *events) blockedLoop(index int, took time.Duration, stack func() string) {
+	e.blocked(&e.late, "blocked_loop", Number("loop", int64(index)), took, stack)
+}
+
+func (e *events) blocked(t *throttle, name string, who Field, took time.Duration, stack func() string) {
+	skipped, ok := t.pass(e.second())
+	if ok && e.ring.enabled(Warn) {
+		e.ring.put(Warn, name, []Field{
+			who, Number("milliseconds", took.Milliseconds()), Text("stack", stack()), Number("skipped", skipped),
+		})
+	}
+}
+
 func (e *events) draining(sessions int) {
 	if e.ring.enabled(Info) {
 		e.ring.put(Info, "drain", []Field{Number("sessions", int64(sessions))})
@@ -168,6 +193,7 @@ func (e *events) stats(st Stats) {
 		Number("opened", int64(st.Opened)),
 		Number("bytes_in", int64(st.BytesIn)), Number("bytes_out", int64(st.BytesOut)),
 		Number("unsent", int64(st.Unsent)), Number("overloads", int64(st.Overloads)),
+		Number("blocked_handlers", int64(st.BlockedHandlers)), Number("blocked_loops", int64(st.BlockedLoops)),
 		Number("log_dropped", int64(st.LogDropped)),
 	}
 	for r := session.ReasonPeerClosed; int(r) < session.Reasons; r++ {

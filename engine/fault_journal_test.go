@@ -17,18 +17,19 @@ type line struct {
 	level engine.Level
 	event string
 	text  map[string]string
+	nums  map[string]int64
 }
 
 func (j *journal) Enabled(engine.Level) bool { return true }
 
 func (j *journal) Log(level engine.Level, event string, fields []engine.Field) {
-	text := make(map[string]string)
+	text, nums := make(map[string]string), make(map[string]int64)
 	for _, f := range fields {
-		text[f.Key] = f.Text
+		text[f.Key], nums[f.Key] = f.Text, f.Number
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.lines = append(j.lines, line{level, event, text})
+	j.lines = append(j.lines, line{level, event, text, nums})
 }
 
 // of returns the lines of an event so far.

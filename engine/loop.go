@@ -41,14 +41,16 @@ type loop struct {
 	order      atomic.Uint32 // the highest order given; any goroutine may raise it
 	stats      loopStats     // any goroutine may read
 	asked      atomic.Bool   // acceptors are to be looked at; any goroutine may ask
-	goid       atomic.Uint64 // of the loop's goroutine
+	goid       atomic.Uint64 // of the loop's goroutine; 0: there is none
 	overloaded atomic.Bool   // the executor has no room; any goroutine may say so
+	lag        lag           // any goroutine may read
 
 	poller poller.Poller
 	events []poller.Event
 
 	clock   inject.Clock
 	now     time.Time     // of this turn, since the poll
+	idleAt  time.Time     // when the last turn left nothing to do; zero if it did not
 	found   bool          // this turn's poll found something
 	foundAt time.Time     // when a poll last did
 	gap     time.Duration // between then and the time before
@@ -113,6 +115,7 @@ func (l *loop) run() {
 	for !l.finished() {
 		l.turn()
 	}
+	l.goid.Store(0)
 	l.end()
 }
 
@@ -141,9 +144,12 @@ func (l *loop) expire() {
 
 // 2. Poll.
 func (l *loop) poll() {
+	began := l.now
 	n, err := l.wait()
 	l.now = l.clock.Now()
 	l.stats.turns.Add(1)
+	l.turnEnded(began)
+	l.engine.overseer.stir()
 	if err != nil {
 		l.engine.fail(fmt.Errorf("engine: poller of loop %d: %w", l.index, err))
 	}

@@ -70,6 +70,7 @@ type options struct {
 	linger       time.Duration
 	lifetime     time.Duration
 	drain        time.Duration
+	watchdog     time.Duration
 
 	groups    func(name string) session.GroupConfig
 	backplane session.Backplane
@@ -101,6 +102,7 @@ func collect(opts []Option) (options, error) {
 		stall:       30 * time.Second,
 		linger:      5 * time.Second,
 		drain:       10 * time.Second,
+		watchdog:    100 * time.Millisecond,
 	}
 	for _, set := range opts {
 		set(&o)
@@ -347,6 +349,14 @@ func WithLifetime(d time.Duration) Option {
 // is 10 s.
 func WithDrainTimeout(d time.Duration) Option {
 	return func(o *options) { o.duration("drain timeout", &o.drain, d, deadlineMin, false) }
+}
+
+// WithWatchdog reports a handler that runs for this long, or a loop whose turn takes as
+// long: once, as the event blocked_handler or blocked_loop with its stack, and in Stats.
+// It does not end them. It may notice up to a fifth later. The least is 10 ms, 0 switches
+// it off; the default is 100 ms.
+func WithWatchdog(d time.Duration) Option {
+	return func(o *options) { o.duration("watchdog", &o.watchdog, d, 10*time.Millisecond, true) }
 }
 
 // WithHalfOpen leaves sessions whose handler is a session.PeerCloser open for

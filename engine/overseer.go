@@ -5,41 +5,85 @@ import (
 	"time"
 )
 
-// An overseer looks at the run queues of an engine every millisecond while
-// anything waits in them, and asks for more workers where those at work do not get
-// on: their handlers block. It sleeps while nothing waits.
+// An overseer looks at the loops of an engine and their run queues while any of them
+// is busy:
+//
+//  1. closely, every millisecond, while sessions wait for workers: it asks for more
+//     where those at work do not get on, since their handlers block
+//  2. slowly while handlers or loops are at work: see watchdog.go
+//  3. it sleeps while all loops do and no handler runs
+//
+// Loops rouse it, which costs them a look at its pace.
 type overseer struct {
-	engine *Engine
-	asleep atomic.Bool
-	wake   chan struct{} // nil while it does not run
-	quit   chan struct{}
-	ended  chan struct{}
+	engine   *Engine
+	watchdog watchdog
+	watching bool          // there is a watchdog
+	pace     atomic.Uint32 // closely where it does not run
+	wake     chan struct{}
+	quit     chan struct{} // nil where it does not run
+	ended    chan struct{}
+
+	// Its own.
+	timer     *time.Timer
+	looked    time.Time // when the watchdog looked last
+	refreshed time.Time // when the Logger was asked for its levels last
 }
 
-// overseerTick is how often it looks. A blocked handler holds up others for about
-// as long.
-const overseerTick = time.Millisecond
+// How an overseer looks.
+const (
+	closely uint32 = iota
+	slowly
+	asleep
+)
 
-// overseerRefresh is after how many looks the Logger is asked for its levels.
-const overseerRefresh = 1000
+const (
+	// overseerTick is how often it looks closely. A blocked handler holds up others for
+	// about as long.
+	overseerTick = time.Millisecond
 
-// overseerPatience is how many looks with nothing to see put it to sleep.
-const overseerPatience = 20
+	// overseerPatience is how many close looks at which no session waits make it look
+	// slowly.
+	overseerPatience = 20
+
+	// overseerPause is how often it looks slowly without a watchdog.
+	overseerPause = 10 * time.Millisecond
+
+	// overseerRefresh is how often the Logger is asked for its levels.
+	overseerRefresh = time.Second
+)
 
 func (o *overseer) start(e *Engine) {
-	if e.executor == nil {
+	limit := e.options.watchdog
+	if e.executor == nil && limit == 0 {
 		return
 	}
-	o.engine = e
+	o.engine, o.watching = e, limit > 0
+	o.watchdog.start(e, limit)
 	o.wake, o.quit, o.ended = make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
-	o.asleep.Store(true)
+	o.timer = time.NewTimer(time.Hour)
+	o.pace.Store(asleep)
 	go o.run()
 }
 
-// rouse wakes it. Loops call it when they hand over.
+// rouse makes it look closely. Loops call it when they hand over.
 func (o *overseer) rouse() {
-	if o.asleep.Load() && o.asleep.CompareAndSwap(true, false) {
-		o.wake <- struct{}{}
+	if pace := o.pace.Load(); pace != closely && o.pace.CompareAndSwap(pace, closely) {
+		o.ring()
+	}
+}
+
+// stir keeps it from sleeping. Loops call it in each turn.
+func (o *overseer) stir() {
+	if o.watching && o.pace.Load() == asleep && o.pace.CompareAndSwap(asleep, slowly) {
+		o.ring()
+	}
+}
+
+// ring tells it that its pace has changed.
+func (o *overseer) ring() {
+	select {
+	case o.wake <- struct{}{}:
+	default: // it will find out
 	}
 }
 
@@ -53,49 +97,120 @@ func (o *overseer) stop() {
 
 func (o *overseer) run() {
 	defer close(o.ended)
-	ticker := time.NewTicker(overseerTick)
-	defer ticker.Stop()
-	for idle, looks := overseerPatience, 0; ; looks++ {
-		if looks%overseerRefresh == overseerRefresh-1 {
-			o.engine.log.ring.refresh()
+	defer o.timer.Stop()
+	for calm := 0; ; { // close looks in a row at which no session waited
+		before := o.pace.Load()
+		if !o.await() {
+			return
 		}
-		if idle < overseerPatience {
-			select {
-			case <-ticker.C:
-			case <-o.quit:
-				return
-			}
-		} else {
-			ticker.Stop()
-			select {
-			case <-o.wake:
-			case <-o.quit:
-				return
-			}
-			ticker.Reset(overseerTick)
-			idle = 0
-		}
-		if o.look() {
-			idle = 0
-		} else if idle++; idle == overseerPatience {
-			o.asleep.Store(true)
-			if o.look() && o.asleep.CompareAndSwap(true, false) {
-				idle = 0 // something came before it slept
-			}
+		waits, busy := o.look(time.Now())
+		switch pace := o.pace.Load(); {
+		case waits:
+			calm = 0
+			o.pace.Store(closely)
+		case pace == closely && before != closely:
+			calm = 1
+		case pace == closely && calm < overseerPatience:
+			calm++
+		default:
+			o.rest(busy)
 		}
 	}
 }
 
-// look helps the queues that do not get on, and tells whether any is busy.
-func (o *overseer) look() (busy bool) {
-	o.engine.shared.Cork.Flush() // what workers gather whose handlers take long
+// await waits until the next look is due; false at the end.
+func (o *overseer) await() bool {
+	for {
+		switch o.pace.Load() {
+		case closely:
+			o.timer.Reset(overseerTick)
+		case slowly:
+			o.timer.Reset(o.pause())
+		default:
+			o.timer.Stop()
+		}
+		select {
+		case <-o.timer.C:
+			return true
+		case <-o.wake:
+			if o.pace.Load() == closely {
+				return true
+			}
+		case <-o.quit:
+			return false
+		}
+	}
+}
+
+// pause is the time between two slow looks.
+func (o *overseer) pause() time.Duration {
+	if o.watching {
+		return o.watchdog.tick()
+	}
+	return overseerPause
+}
+
+// look does all there is to do, and tells whether sessions wait for workers, and
+// whether anything is at work.
+func (o *overseer) look(now time.Time) (waits, busy bool) {
+	o.engine.shared.Cork.Flush() // what is gathered where handlers take long
 	for _, l := range o.engine.loops {
+		if l.queue == nil {
+			continue
+		}
 		waiting, running, ok := l.queue.push()
-		busy = busy || waiting+running > 0
+		waits, busy = waits || waiting > 0, busy || waiting+running > 0
 		if !ok {
 			l.overloaded.Store(true)
 			l.mail.knock()
 		}
 	}
-	return busy
+	if o.watching && now.Sub(o.looked) >= o.watchdog.tick()-overseerTick/2 {
+		o.looked = now
+		o.watchdog.look(now)
+	}
+	if now.Sub(o.refreshed) >= overseerRefresh {
+		o.refreshed = now
+		o.engine.log.ring.refresh()
+	}
+	return waits, busy || o.loopsAwake()
 }
+
+// rest makes it look slowly, or sleep if nothing is busy, unless something comes before
+// it does.
+func (o *overseer) rest(busy bool) {
+	pace := asleep
+	if busy {
+		pace = slowly
+	}
+	o.pace.Store(pace)
+	running := o.loopsAwake()
+	for _, l := range o.engine.loops {
+		if l.queue == nil {
+			continue
+		}
+		waiting, atWork := l.queue.depth()
+		running = running || atWork > 0
+		if waiting > 0 {
+			o.pace.CompareAndSwap(pace, closely)
+			return
+		}
+	}
+	if running {
+		o.pace.CompareAndSwap(asleep, slowly)
+	}
+}
+
+// loopsAwake tells whether a watched loop is not parked.
+func (o *overseer) loopsAwake() bool {
+	for _, l := range o.engine.loops {
+		if o.watching && l.awake() {
+			return true
+		}
+	}
+	return false
+}
+
+// awake tells whether the loop runs and does not wait for something to do. Any
+// goroutine.
+func (l *loop) awake() bool { return l.goid.Load() != 0 && !l.mail.asleep.Load() }

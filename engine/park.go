@@ -15,6 +15,7 @@ func (l *loop) wait() (n int, err error) {
 	if len(l.ready)+len(l.dirty)+len(l.marked) > 0 || l.acceptReady() || !l.mail.empty() || len(l.due) > 0 || l.overloaded.Load() {
 		return l.poller.Poll(l.events)
 	}
+	l.idleAt = l.clock.Now()
 	if n, err = l.spin(); n > 0 || err != nil {
 		return n, err
 	}
@@ -24,6 +25,15 @@ func (l *loop) wait() (n int, err error) {
 	defer l.mail.awake()
 	l.stats.parks.Add(1)
 	return l.poller.Park(l.events, l.nextExpiry())
+}
+
+// turnEnded notes how long the turn took that began then.
+func (l *loop) turnEnded(began time.Time) {
+	ended := l.now
+	if !l.idleAt.IsZero() {
+		ended, l.idleAt = l.idleAt, time.Time{}
+	}
+	l.lag.note(ended.Sub(began), ended)
 }
 
 // spin polls for a while instead of parking, if the next event is likely to come

@@ -28,10 +28,21 @@ type runQueue struct {
 	waiting fifo.Queue[*session.Session]
 	workers int    // asked for or at work
 	running int    // sessions whose handlers run
+	seats   []seat // of the workers at work
+	free    []int  // seats that nobody has
 	taken   uint64 // sessions taken so far
 	seen    uint64 // taken, when the overseer looked last
 	left    int    // waiting then
 }
+
+// seat is a worker's place in its queue, for the overseer to see what it does.
+type seat struct {
+	session *session.Session // whose handlers run; nil: none
+	run     uint64           // which of those that were taken
+}
+
+// standing is what a worker has that has no seat yet.
+const standing = -1
 
 const (
 	// perWorker is how many sessions wait for each worker before another is asked
@@ -91,19 +102,21 @@ func (q *runQueue) drain() {
 	defer crash()
 	q.shared.Cork.Gather()
 	defer q.shared.Cork.Release()
+	at := standing
 	for n := 0; ; n++ {
 		if n%gatherRuns == gatherRuns-1 {
 			q.shared.Cork.Flush()
 		}
 		if n > 0 && n%stint == 0 && q.executor.TrySubmit(q.work) {
-			return // the other one is this one's successor
+			q.leave(at) // the other one is this one's successor
+			return
 		}
-		s := q.take()
-		if s == nil {
+		var s *session.Session
+		if s, at = q.take(at); s == nil {
 			return
 		}
 		again := session.Drive(s, transport.Key{}).Run(q.shared)
-		q.finish(s, again)
+		q.finish(at, again)
 	}
 }
 
@@ -117,23 +130,56 @@ func crash() {
 	}
 }
 
-// take returns the session that has waited longest; nil, and the worker must end,
-// if none waits.
-func (q *runQueue) take() *session.Session {
+// take returns the session that has waited longest, to a worker with this seat, and the
+// seat it has from now on; nil, and the worker must end, if none waits.
+func (q *runQueue) take(at int) (*session.Session, int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.waiting.Len() == 0 {
 		q.workers--
-		return nil
+		q.stand(at)
+		return nil, standing
+	}
+	if at == standing {
+		at = q.sit()
 	}
 	q.taken++
 	q.running++
-	return q.waiting.Take()
+	s := q.waiting.Take()
+	q.seats[at] = seat{s, q.taken}
+	return s, at
 }
 
-// finish puts a session back that has more to do, behind the others.
-func (q *runQueue) finish(s *session.Session, again bool) {
+// sit returns a free seat.
+func (q *runQueue) sit() (at int) {
+	if n := len(q.free); n > 0 {
+		at, q.free = q.free[n-1], q.free[:n-1]
+		return at
+	}
+	q.seats = append(q.seats, seat{})
+	return len(q.seats) - 1
+}
+
+// stand gives a seat back.
+func (q *runQueue) stand(at int) {
+	if at != standing {
+		q.free = append(q.free, at)
+	}
+}
+
+// leave gives back the seat of a worker whose successor is under way.
+func (q *runQueue) leave(at int) {
 	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.stand(at)
+}
+
+// finish takes a session from its worker, and puts it back behind the others if it has
+// more to do.
+func (q *runQueue) finish(at int, again bool) {
+	q.mu.Lock()
+	s := q.seats[at].session
+	q.seats[at].session = nil
 	q.running--
 	if again {
 		q.waiting.Put(s)
@@ -143,6 +189,13 @@ func (q *runQueue) finish(s *session.Session, again bool) {
 	if idle {
 		q.done()
 	}
+}
+
+// seated appends what each seat's worker does, seat by seat.
+func (q *runQueue) seated(to []seat) []seat {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return append(to, q.seats...)
 }
 
 // slowHandlers is how few sessions a worker takes between two looks of the

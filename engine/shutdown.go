@@ -1,12 +1,6 @@
 package engine
 
-import (
-	"bytes"
-	"runtime"
-	"strconv"
-
-	"github.com/weirnet/weir/session"
-)
+import "github.com/weirnet/weir/session"
 
 // An engine ends in this order:
 //
@@ -171,14 +165,4 @@ func (e *Engine) onLoop() bool {
 		}
 	}
 	return false
-}
-
-// goroutineID is the number that a stack trace begins with, which is the only
-// place where the runtime tells it.
-func goroutineID() uint64 {
-	var trace [64]byte
-	n := runtime.Stack(trace[:], false)
-	number, _, _ := bytes.Cut(bytes.TrimPrefix(trace[:n], []byte("goroutine ")), []byte(" "))
-	id, _ := strconv.ParseUint(string(number), 10, 64)
-	return id
 }

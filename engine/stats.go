@@ -2,6 +2,7 @@ package engine
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/weirnet/weir/buffer"
 	"github.com/weirnet/weir/session"
@@ -24,6 +25,9 @@ type loopStats struct {
 	overloads    atomic.Uint64
 	cast         atomic.Uint64
 	castRefused  atomic.Uint64
+
+	blockedHandlers atomic.Uint64 // the overseer adds these
+	blockedLoops    atomic.Uint64
 }
 
 // Stats are an engine's counters. They are read one after the other while the
@@ -58,6 +62,15 @@ type Stats struct {
 
 	Groups    int                // groups that have members
 	GroupSent session.GroupStats // of all groups since the start, users apart; members of now
+	// What the watchdog sees; see WithWatchdog.
+	BlockedHandlers uint64        // times a handler ran for too long
+	BlockedLoops    uint64        // times a loop's turn took too long, and no single handler did
+	OldestHandler   time.Duration // for how long the one that has run longest has run; on a loop, its turn
+
+	// LoopLag is the longest turn of a loop in this second, the one before, or under
+	// way: as long waited at most what became ready meanwhile. A turn under way is seen
+	// by the watchdog only.
+	LoopLag time.Duration
 
 	LogDropped uint64 // events that the Logger did not get, or panicked at
 
@@ -96,6 +109,9 @@ func (e *Engine) Stats() Stats {
 		st.Overloads += c.overloads.Load()
 		st.Cast += c.cast.Load()
 		st.CastRefused += c.castRefused.Load()
+		st.BlockedHandlers += c.blockedHandlers.Load()
+		st.BlockedLoops += c.blockedLoops.Load()
+		st.LoopLag = max(st.LoopLag, l.lag.recent(e.deps.Clock.Now()))
 		if l.queue != nil {
 			waiting, running := l.queue.depth()
 			st.Waiting += waiting
@@ -107,6 +123,9 @@ func (e *Engine) Stats() Stats {
 		}
 	}
 	st.GroupSent, st.Groups = e.groups.Stats()
+	now := time.Now()
+	st.OldestHandler = age(&e.overseer.watchdog.handler, now)
+	st.LoopLag = max(st.LoopLag, age(&e.overseer.watchdog.turn, now))
 	st.LogDropped = e.log.ring.dropped()
 	st.Memory.Buffers = e.pool.Stats()
 	e.lookAtSessions(&st)

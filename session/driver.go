@@ -184,6 +184,22 @@ func (d Driver) Busy() bool {
 	return d.s.flags&scheduled != 0
 }
 
+// Done returns how much the session's handlers have done, a number that differs after
+// each of them, and whether one is at work now. It does not wait: ok is false if
+// somebody has the session's lock.
+func (d Driver) Done() (done uint64, atWork, ok bool) {
+	s := d.s
+	if !s.mu.TryLock() {
+		return 0, false, false
+	}
+	defer s.mu.Unlock()
+	done = s.messagesIn
+	if s.in != nil {
+		done += s.in.duties
+	}
+	return done, s.flags&corked != 0, true
+}
+
 // End begins the end of the session for a reason of the engine's: it drains once
 // everything received has been handled, or closes at once. It does nothing to a
 // session that is ending already, except that now cuts its draining short.

@@ -33,6 +33,7 @@ type strand struct {
 	latest uint32 // when the last byte came
 
 	charged int // bytes that Shared.Unread counts for it
+	duties  uint64                 // that were done by it, also for other sessions
 }
 
 // ending is how a session is to end after its strand has caught up.
@@ -162,6 +163,9 @@ func (s *Session) rest() {
 // do does one duty. What the handlers send gathers until the end of the run.
 func (s *Session) do(d duty, shared *transport.Shared) {
 	in := s.in
+	if in != nil {
+		in.duties++
+	}
 	s.flags |= corked
 	switch d {
 	case open:

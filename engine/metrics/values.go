@@ -16,6 +16,11 @@ type values struct {
 	Handlers  int    `json:"handlers_running"`
 	Overloads uint64 `json:"overloads_total"`
 
+	BlockedHandlers uint64  `json:"blocked_handlers_total"`
+	BlockedLoops    uint64  `json:"blocked_loops_total"`
+	OldestHandler   float64 `json:"oldest_handler_seconds"`
+	LoopLag         float64 `json:"loop_lag_seconds"`
+
 	BytesIn       uint64 `json:"bytes_in_total"`
 	BytesOut      uint64 `json:"bytes_out_total"`
 	Unsent        uint64 `json:"unsent_bytes_total"`
@@ -60,6 +65,8 @@ func valuesOf(st engine.Stats) values {
 		Opened: st.Opened, Closed: st.Closed,
 
 		Sessions: st.Sessions, Waiting: st.Waiting, Handlers: st.Handlers, Overloads: st.Overloads,
+		BlockedHandlers: st.BlockedHandlers, BlockedLoops: st.BlockedLoops,
+		OldestHandler: st.OldestHandler.Seconds(), LoopLag: st.LoopLag.Seconds(),
 
 		BytesIn: st.BytesIn, BytesOut: st.BytesOut, Unsent: st.Unsent, Queued: st.Queued,
 		QueuedAverage: st.Memory.QueuedAverage, QueuedMax: st.Memory.QueuedMax, QueuedMaxID: st.Memory.QueuedMaxID,

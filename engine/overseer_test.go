@@ -1,0 +1,144 @@
+package engine
+
+import (
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weirnet/weir/poller"
+	"github.com/weirnet/weir/session"
+)
+
+// A watch is stuck once, after enough looks and time, and not before.
+func TestWatchIsStuckOnce(t *testing.T) {
+	const limit = 100 * time.Millisecond
+	now := time.Unix(1000, 0)
+	var w watch
+	told := 0
+	look := func(mark uint64, after time.Duration) {
+		now = now.Add(after)
+		w.see([2]uint64{mark}, now)
+		if w.stuck(limit, now) {
+			told++
+		}
+	}
+	for mark := range uint64(50) {
+		look(mark, limit/2) // it gets on
+	}
+	look(50, 0)
+	look(50, time.Hour) // the whole program stood still
+	if told != 0 {
+		t.Fatalf("told %d times of what got on", told)
+	}
+	look(51, 0)
+	for range 3 * watchLooks {
+		look(51, limit/watchLooks)
+	}
+	if told != 1 {
+		t.Errorf("told %d times of what is stuck, want once", told)
+	}
+	if w.since != now.Add(-3*limit) {
+		t.Errorf("stuck since %v before now, want %v", now.Sub(w.since), 3*limit)
+	}
+}
+
+// An engine with nothing to do leaves its overseer asleep, in every mode.
+func TestOverseerSleepsWhenIdle(t *testing.T) {
+	for _, mode := range []Mode{Pool, Inline, Single} {
+		t.Run(mode.String(), func(t *testing.T) {
+			e, err := New(WithMode(mode), WithLogger(NoLog{}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer e.Close()
+			l, err := e.Listen("tcp", "127.0.0.1:0", session.HandlerFunc(func(s *session.Session, f session.Frame) { _ = s.Send(f.Bytes()) }))
+			if err != nil {
+				t.Fatal(err)
+			}
+			c, err := net.Dial("tcp", l.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			for range 3 {
+				if _, err := io.WriteString(c, "x"); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
+					t.Fatal(err)
+				}
+				tick := time.NewTicker(time.Millisecond)
+				for deadline := time.Now().Add(10 * time.Second); e.overseer.pace.Load() != asleep; <-tick.C {
+					if time.Now().After(deadline) {
+						t.Fatal("it does not sleep")
+					}
+				}
+				tick.Stop()
+			}
+		})
+	}
+}
+
+// Without a watchdog only mode Pool needs an overseer.
+func TestWatchdogOff(t *testing.T) {
+	for mode, want := range map[Mode]bool{Pool: true, Inline: false} {
+		e, err := New(WithMode(mode), WithWatchdog(0), WithLogger(NoLog{}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := e.overseer.quit != nil; got != want {
+			t.Errorf("mode %v: an overseer: %v, want %v", mode, got, want)
+		}
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// LoopLag is the longest turn, until it is long ago. What a loop sleeps is not in it.
+func TestLoopLagIsTheLongestTurn(t *testing.T) {
+	const long = 30 * time.Millisecond
+	st := newStage(t)
+	sleep := time.Duration(0)
+	st.poller.parking = func() { st.clock.set(st.clock.Now().Add(sleep)) }
+	lag := func(want time.Duration, when string) {
+		t.Helper()
+		if got := st.engine.Stats().LoopLag; got != want {
+			t.Errorf("%s: a lag of %v, want %v", when, got, want)
+		}
+	}
+	c := st.connect(session.HandlerFunc(func(*session.Session, session.Frame) { st.clock.set(st.clock.Now().Add(long)) }))
+	st.loop.turn()
+	sleep = time.Second
+	st.loop.turn()
+	lag(0, "after a sleep")
+	st.sockets.of(c).input = []byte("x")
+	st.tell(c, poller.Readable)
+	sleep = 0
+	st.loop.turn()
+	st.loop.turn()
+	lag(long, "after a long turn")
+	sleep = time.Second
+	st.loop.turn()
+	lag(long, "in the next second")
+	sleep = 2 * time.Second
+	st.loop.turn()
+	lag(0, "long after it")
+}
+
+// With very many goroutines their stacks are not taken, and that is said.
+func TestStacksAreBounded(t *testing.T) {
+	if got := stackOfGoroutine(goroutineID()); !strings.Contains(got, "TestStacksAreBounded") {
+		t.Errorf("our own stack is %q", got)
+	}
+	quit := make(chan struct{})
+	defer close(quit)
+	for range stackGoroutines {
+		go func() { <-quit }()
+	}
+	if got := stackOfGoroutine(goroutineID()); !strings.HasPrefix(got, "not taken") {
+		t.Errorf("with %d goroutines: %q", stackGoroutines, got)
+	}
+}

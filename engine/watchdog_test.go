@@ -1,0 +1,149 @@
+package engine_test
+
+import (
+	"io"
+	"net/netip"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/weirnet/weir/engine"
+	"github.com/weirnet/weir/internal/inject"
+	"github.com/weirnet/weir/internal/sock"
+	"github.com/weirnet/weir/session"
+)
+
+// What the watchdog tells of handlers and loops that are stuck.
+
+// alarm is soon enough for a test, and late enough for a busy machine.
+const alarm = 50 * time.Millisecond
+
+// blockHere is what the stacks must show.
+//
+//go:noinline
+func blockHere(g *gate) { g.pass() }
+
+// TestFault09WatchdogNamesTheHandler: a handler that blocks is told of once, whatever
+// goroutine it blocks, and so is the next one.
+func TestFault09WatchdogNamesTheHandler(t *testing.T) {
+	for _, mode := range []engine.Mode{engine.Pool, engine.Inline, engine.Single} {
+		t.Run(mode.String(), func(t *testing.T) {
+			var log journal
+			g, p := newGate(), newProbe()
+			p.onMessage = func(s *session.Session, f session.Frame) {
+				if f.Bytes()[0] == '!' {
+					blockHere(g)
+				}
+				check(t, s.Send(f.Bytes()))
+			}
+			v := serve(t, "tcp4", p, engine.WithMode(mode), engine.WithLoops(2), engine.WithWatchdog(alarm), engine.WithLogger(&log))
+			_, _ = v.open()
+			c, opened := v.open()
+			mustEcho(t, c, "gets on")
+			for n := uint64(1); n <= 2; n++ {
+				_, err := io.WriteString(c, "!")
+				must(t, err)
+				await(t, "a handler that blocks", g.entered)
+				until(t, "the handler is counted", func() bool { return v.engine.Stats().BlockedHandlers == n })
+				until(t, "its age", func() bool { return v.engine.Stats().OldestHandler >= 3*alarm })
+				st := v.engine.Stats()
+				if st.BlockedHandlers != n || st.BlockedLoops != 0 {
+					t.Errorf("%d handlers and %d loops blocked, want %d and 0", st.BlockedHandlers, st.BlockedLoops, n)
+				}
+				if onLoop := mode != engine.Pool; onLoop != (st.LoopLag >= 3*alarm) {
+					t.Errorf("the loops' lag is %v", st.LoopLag)
+				}
+				g.open <- struct{}{}
+				mustRead(t, c, "!")
+				until(t, "nothing runs", func() bool { return v.engine.Stats().OldestHandler == 0 })
+			}
+			until(t, "the first is logged", func() bool { return len(log.of("blocked_handler")) > 0 })
+			first := log.of("blocked_handler")[0]
+			if first.level != engine.Warn || first.nums["session"] != int64(opened.ID()) ||
+				first.nums["milliseconds"] < alarm.Milliseconds() || !strings.Contains(first.text["stack"], "blockHere") {
+				t.Errorf("logged as %+v", first)
+			}
+		})
+	}
+}
+
+// TestFault09WatchdogTellsManyApart: of handlers that block at the same time each is
+// counted, and the stack in the log is that of the session in the log.
+func TestFault09WatchdogTellsManyApart(t *testing.T) {
+	const blocked = 20
+	var log journal
+	g, p := newGate(), newProbe()
+	p.onMessage = func(s *session.Session, f session.Frame) { g.pass() }
+	v := serve(t, "tcp4", p, pool, engine.WithWatchdog(alarm), engine.WithLogger(&log))
+	for range blocked {
+		c := v.dial()
+		_, err := io.WriteString(c, "x")
+		must(t, err)
+		await(t, "a handler that blocks", g.entered)
+	}
+	until(t, "all are counted", func() bool { return v.engine.Stats().BlockedHandlers == blocked })
+	close(g.open)
+	until(t, "all have returned", func() bool { return v.engine.Stats().OldestHandler == 0 })
+	if n := v.engine.Stats().BlockedHandlers; n != blocked {
+		t.Errorf("%d counted, want %d", n, blocked)
+	}
+}
+
+// heldAccept are the real sockets, but accepting blocks when asked to.
+type heldAccept struct {
+	sock.System
+	once *sync.Once
+	gate *gate
+}
+
+func (h heldAccept) Accept(fd int) (int, netip.AddrPort, syscall.Errno) {
+	peer, addr, errno := h.System.Accept(fd)
+	if errno == 0 {
+		h.once.Do(h.gate.pass)
+	}
+	return peer, addr, errno
+}
+
+// TestFault09WatchdogNamesTheLoop: a loop that is stuck and runs no handler.
+func TestFault09WatchdogNamesTheLoop(t *testing.T) {
+	for _, mode := range []engine.Mode{engine.Pool, engine.Inline} {
+		t.Run(mode.String(), func(t *testing.T) {
+			var log journal
+			g := newGate()
+			v := serve(t, "tcp4", newProbe(), engine.WithMode(mode), engine.WithLoops(1), engine.WithWatchdog(alarm), engine.WithLogger(&log),
+				engine.WithDeps(inject.Deps{Sockets: heldAccept{sock.Kernel(), new(sync.Once), g}}))
+			c := v.dial()
+			await(t, "the loop is stuck", g.entered)
+			until(t, "the loop is counted", func() bool { return v.engine.Stats().BlockedLoops == 1 })
+			until(t, "its lag", func() bool { return v.engine.Stats().LoopLag >= 2*alarm })
+			close(g.open)
+			mustEcho(t, c, "gets on")
+			if st := v.engine.Stats(); st.BlockedLoops != 1 || st.BlockedHandlers != 0 {
+				t.Errorf("%d loops and %d handlers blocked, want 1 and 0", st.BlockedLoops, st.BlockedHandlers)
+			}
+			until(t, "it is logged", func() bool { return len(log.of("blocked_loop")) > 0 })
+			if got := log.of("blocked_loop")[0]; got.level != engine.Warn || got.nums["milliseconds"] < alarm.Milliseconds() ||
+				!strings.Contains(got.text["stack"], "heldAccept") {
+				t.Errorf("logged as %+v", got)
+			}
+		})
+	}
+}
+
+// TestWatchdogLeavesOthersAlone: what gets on is not told of, though there is always
+// something under way.
+func TestWatchdogLeavesOthersAlone(t *testing.T) {
+	var log journal
+	p := newProbe()
+	v := serve(t, "tcp4", p, engine.WithLogger(&log))
+	c := v.dial()
+	for began := time.Now(); time.Since(began) < 3*alarm; {
+		mustEcho(t, c, "busy")
+	}
+	until(t, "nothing runs", func() bool { return v.engine.Stats().OldestHandler == 0 })
+	if n := len(log.of("blocked_handler")); n != 0 {
+		t.Errorf("%d handlers reported", n)
+	}
+}
