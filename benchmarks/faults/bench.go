@@ -17,7 +17,7 @@ type bench struct {
 	dir   string            // for tools' files
 	tools map[string]string // why each cannot be used; empty if it can
 
-	reference map[string]time.Duration // p99 of std under a fault, by its name
+	reference map[string]latency // of std's healthy clients under a fault, by its name
 
 	mu       sync.Mutex
 	children []*child // of the scene that is played
@@ -31,7 +31,7 @@ func harness(ctx context.Context, o options, out, log io.Writer) (met bool, err 
 		return false, err
 	}
 	defer remove()
-	b := &bench{options: o, dir: dir, tools: map[string]string{}, reference: map[string]time.Duration{}}
+	b := &bench{options: o, dir: dir, tools: map[string]string{}, reference: map[string]latency{}}
 	began := time.Now()
 	var results []result
 	met = true
@@ -49,7 +49,7 @@ func harness(ctx context.Context, o options, out, log io.Writer) (met bool, err 
 			}
 			r := b.stageTwice(ctx, f, k)
 			if name == "std" {
-				b.reference[f.name] = r.During.P99
+				b.reference[f.name] = r.During
 			}
 			met = met && !r.bad(k)
 			results = append(results, r)
@@ -94,18 +94,18 @@ func (b *bench) save(results []result) error {
 	return nil
 }
 
-// stdUnder returns the p99 of std's healthy clients under the same fault, in the
-// same run.
-func (s *scene) stdUnder() time.Duration {
-	if p99, known := s.reference[s.fault.name]; known {
-		return p99
+// stdUnder returns what std's healthy clients feel under the same fault, in the same
+// run.
+func (s *scene) stdUnder() latency {
+	if l, known := s.reference[s.fault.name]; known {
+		return l
 	}
 	k, err := findKind("std")
 	if err != nil {
-		return 0
+		return latency{}
 	}
-	other := &bench{options: s.options, dir: s.dir, tools: s.tools, reference: map[string]time.Duration{s.fault.name: 0}}
+	other := &bench{options: s.options, dir: s.dir, tools: s.tools, reference: map[string]latency{s.fault.name: {}}}
 	r := other.stage(context.Background(), s.fault, k)
-	s.reference[s.fault.name] = r.During.P99
-	return r.During.P99
+	s.reference[s.fault.name] = r.During
+	return r.During
 }

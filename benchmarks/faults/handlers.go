@@ -11,7 +11,12 @@ import (
 
 // Rows 8, 9, 10, 57 and 58: what handlers do.
 
+// unfelt is how long a healthy client may wait for any message while a handler panics
+// or sleeps.
+const unfelt = 100 * time.Millisecond
+
 func panics(s *scene) {
+	s.worst = unfelt
 	const handlers = 10
 	apart := pick(s.options, 200*time.Millisecond, 50*time.Millisecond)
 	closed := 0
@@ -55,21 +60,39 @@ func (s *scene) provoke(text string) bool {
 const stuckAfter = 100 * time.Millisecond
 
 func blocks(s *scene) {
+	s.worst = unfelt
 	long := pick(s.options, 3*time.Second, time.Second)
 	s.occupy(1, "sleep", long)
 	if s.kind.weir {
-		stuck, lines := s.state().counter("Stuck"), s.server.log.count(`"message":"stuck"`)
-		s.see("the watchdog counted %d and logged %d", stuck, lines)
-		s.require(stuck == 1 && lines == 1, "the watchdog counted %d and logged %d, for %v beyond %v", stuck, lines, long, stuckAfter)
+		s.named(1, long)
+		text := s.server.log.text()
+		s.require(strings.Contains(text, "command.go"), "the watchdog did not log the handler's stack")
 	}
 }
 
+// named wants the watchdog to have counted n handlers, and to have logged the first.
+func (s *scene) named(n int, long time.Duration) {
+	const event = `"message":"blocked_handler"`
+	stuck, lines := s.state().counter("BlockedHandlers"), s.server.log.count(event)
+	s.see("the watchdog counted %d and logged %d", stuck, lines)
+	s.require(stuck == n && lines >= 1 && lines <= n, "the watchdog counted %d and logged %d, for %d times %v beyond %v", stuck, lines, n, long, stuckAfter)
+}
+
+// asBadAsNone is what nobody is blamed for while all processors are taken: it is what
+// one more goroutine may have to wait for its turn.
+const asBadAsNone = 20 * time.Millisecond
+
 func burns(s *scene) {
-	s.occupy(runtime.NumCPU(), "burn", pick(s.options, 3*time.Second, time.Second))
+	long := pick(s.options, 3*time.Second, time.Second)
+	s.occupy(runtime.NumCPU(), "burn", long)
+	if s.kind.weir {
+		s.named(runtime.NumCPU(), long)
+	}
 	if s.kind.name != "std" && s.kind.pool {
 		std := s.stdUnder()
-		s.limit = max(healthyMax, 2*std)
-		s.see("std's healthy clients: %v", round(std))
+		s.limit = max(2*std.P99, asBadAsNone)
+		s.worst = max(2*std.Worst, asBadAsNone)
+		s.see("std's healthy clients: p99 %v, slowest %v", round(std.P99), round(std.Worst))
 	}
 }
 

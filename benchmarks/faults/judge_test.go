@@ -13,7 +13,7 @@ func calm() result {
 	quick := latency{Count: 1000, P50: time.Millisecond, P99: 2 * time.Millisecond, Worst: 5 * time.Millisecond}
 	return result{
 		Row: 8, Fault: "f", Server: "weir", Clients: 100, Before: quick, During: quick,
-		Base: usage{10, 20, 30 << 20}, After: usage{10, 20, 30 << 20}, Back: true, limit: healthyMax,
+		Base: usage{10, 20, 30 << 20}, After: usage{10, 20, 30 << 20}, Back: true, limit: healthyMax, worst: worstMax,
 	}
 }
 
@@ -32,6 +32,8 @@ func TestJudge(t *testing.T) {
 		"slow":               {func(r *result) { r.During.P99 = healthyMax + time.Millisecond }, notMet, "p99 of healthy clients is 101ms"},
 		"slow as std":        {func(r *result) { r.During.P99, r.limit = time.Second/2, time.Second }, met, ""},
 		"one waits":          {func(r *result) { r.During.Worst = 2 * time.Second }, notMet, "waited for 2s"},
+		"one waits a little": {func(r *result) { r.During.Worst = worstMax }, met, ""},
+		"one must not wait":  {func(r *result) { r.During.Worst, r.worst = 101*time.Millisecond, healthyMax }, notMet, "waited for 101ms, at most 100ms"},
 		"nothing measured":   {func(r *result) { r.During = latency{} }, notMet, "measured nothing"},
 		"nothing before":     {func(r *result) { r.Before = latency{} }, notMet, "measured nothing"},
 		"not back":           {func(r *result) { r.Back, r.After.Descriptors = false, 11 }, notMet, "descriptors 10 → 11"},

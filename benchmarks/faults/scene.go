@@ -73,7 +73,7 @@ const (
 func (b *bench) stage(ctx context.Context, f fault, k kind) result {
 	s := &scene{bench: b, fault: f, kind: k, result: result{
 		Row: f.row, Fault: f.name, How: f.how, Required: f.required, Server: k.name,
-		Clients: f.healthy, limit: healthyMax,
+		Clients: f.healthy, limit: healthyMax, worst: worstMax,
 	}}
 	if s.Excused = f.excuse(k); s.Excused != "" {
 		s.judge()
