@@ -11,19 +11,14 @@ import (
 
 // Accept takes one connection.
 func (*kernel) Accept(fd int) (int, netip.AddrPort, syscall.Errno) {
-	for {
-		conn, address, err := accept(fd)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil {
-			return -1, netip.AddrPort{}, errnoOf(err)
-		}
-		if err := silencePipe(conn); err != nil {
-			unix.Close(conn)
-			// The only way to fail is a peer that has gone already.
-			return -1, netip.AddrPort{}, unix.ECONNABORTED
-		}
-		return conn, addrPortFrom(address), 0
+	conn, address, err := accept(fd)
+	if err != nil {
+		return -1, netip.AddrPort{}, errnoOf(err)
 	}
+	if err := silencePipe(conn); err != nil {
+		unix.Close(conn)
+		// The only way to fail is a peer that has gone already.
+		return -1, netip.AddrPort{}, unix.ECONNABORTED
+	}
+	return conn, addrPortFrom(address), 0
 }

@@ -16,19 +16,15 @@ import (
 // carry traffic, does tell the scheduler: if somebody makes the listener
 // blocking behind our back, one thread waits and not the whole program.
 func (*kernel) Accept(fd int) (int, netip.AddrPort, syscall.Errno) {
-	for {
-		var address unix.RawSockaddrAny
-		size := uint32(unix.SizeofSockaddrAny)
-		conn, _, errno := syscall.Syscall6(unix.SYS_ACCEPT4, uintptr(fd),
-			uintptr(unsafe.Pointer(&address)), uintptr(unsafe.Pointer(&size)),
-			unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
-		if errno == 0 {
-			return int(conn), addrPortFromRaw(&address), 0
-		}
-		if errno != unix.EINTR {
-			return -1, netip.AddrPort{}, errno
-		}
+	var address unix.RawSockaddrAny
+	size := uint32(unix.SizeofSockaddrAny)
+	conn, _, errno := syscall.Syscall6(unix.SYS_ACCEPT4, uintptr(fd),
+		uintptr(unsafe.Pointer(&address)), uintptr(unsafe.Pointer(&size)),
+		unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+	if errno != 0 {
+		return -1, netip.AddrPort{}, errno
 	}
+	return int(conn), addrPortFromRaw(&address), 0
 }
 
 // addrPortFromRaw reads the address that the kernel filled in; it is zero for

@@ -32,7 +32,8 @@ type System interface {
 	// on unix sockets; IPv4 is never written as IPv6, and the zone of an IPv6
 	// address is the number of the interface. The error may concern one
 	// connection only (ECONNABORTED, on Linux also EPERM, EPROTO and those of
-	// the network) or all of them (EMFILE, ENFILE, ENOBUFS, ENOMEM).
+	// the network), this call only (EINTR) or all of them (EMFILE, ENFILE,
+	// ENOBUFS, ENOMEM).
 	Accept(fd int) (conn int, peer netip.AddrPort, errno syscall.Errno)
 
 	// Recv reads into p. Zero bytes with errno 0 is the end of the stream.
