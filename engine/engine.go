@@ -174,7 +174,7 @@ func (e *Engine) listen(loops []*loop, h session.Handler, open func(first net.Ad
 	if h == nil {
 		return nil, &OptionError{Option: "handler", Value: h, Why: "must not be nil"}
 	}
-	if e.onLoop() || onWorker() {
+	if e.onLoop() || e.onWorker() {
 		return nil, ErrDeadlock
 	}
 	behaviour := session.NewBehaviour(h)
@@ -252,7 +252,7 @@ func (e *Engine) Sessions(yield func(*session.Session) bool) {
 // does, nil after a graceful end; ErrServing when called twice, ErrDeadlock from a
 // handler.
 func (e *Engine) Serve(ctx context.Context) error {
-	if e.onLoop() || onWorker() {
+	if e.onLoop() || e.onWorker() {
 		return ErrDeadlock
 	}
 	if e.serving.Swap(true) {
@@ -279,7 +279,7 @@ func (e *Engine) Stop() { e.command(orderDrain) }
 // the cause of ctx, and ErrAbandoned if handlers have not returned shortly after. Any other error is why the engine failed before. It must not be
 // called from a handler (ErrDeadlock). More than one call is harmless.
 func (e *Engine) Shutdown(ctx context.Context) error {
-	if e.onLoop() || onWorker() {
+	if e.onLoop() || e.onWorker() {
 		return ErrDeadlock
 	}
 	e.command(orderDrain)
@@ -303,7 +303,7 @@ func (e *Engine) Shutdown(ctx context.Context) error {
 // (ErrDeadlock). A second call does nothing. The error is ErrAbandoned, or why the
 // engine failed before, if it did.
 func (e *Engine) Close() error {
-	if e.onLoop() || onWorker() {
+	if e.onLoop() || e.onWorker() {
 		return ErrDeadlock
 	}
 	e.command(orderAbort)

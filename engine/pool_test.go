@@ -199,6 +199,54 @@ func TestCloseAbandonsHandlers(t *testing.T) {
 	}
 }
 
+// A handler may wait for another engine, as long as that is not its own.
+func TestHandlerEndsAnotherEngine(t *testing.T) {
+	other, err := engine.New(pool, engine.WithLogger(engine.NoLog{}))
+	must(t, err)
+	defer other.Close()
+	p := newProbe()
+	v := launch(t, pool)
+	v.probe = p
+	p.onMessage = func(s *session.Session, f session.Frame) {
+		if _, err := other.Listen("tcp4", "127.0.0.1:0", newEcho()); err != nil {
+			t.Errorf("Listen of another engine: %v", err)
+		}
+		if err := other.Close(); err != nil {
+			t.Errorf("Close of another engine: %v", err)
+		}
+		if err := v.engine.Close(); !errors.Is(err, engine.ErrDeadlock) {
+			t.Errorf("Close of its own: %v, want ErrDeadlock", err)
+		}
+		check(t, s.Send(f.Bytes()))
+	}
+	v.listener = v.listen("tcp4", p)
+	mustEcho(t, v.dial(), "x")
+}
+
+// A handler knows where it is, however deep it calls.
+func TestDeepHandlerKnowsItsEngine(t *testing.T) {
+	p := newProbe()
+	v := launch(t, pool)
+	v.probe = p
+	p.onMessage = func(s *session.Session, f session.Frame) {
+		if err := deep(1000, v.engine.Close); !errors.Is(err, engine.ErrDeadlock) {
+			t.Errorf("Close: %v, want ErrDeadlock", err)
+		}
+		check(t, s.Send(f.Bytes()))
+	}
+	v.listener = v.listen("tcp4", p)
+	mustEcho(t, v.dial(), "x")
+}
+
+// deep calls f n calls below its caller.
+func deep(n int, f func() error) error {
+	if n == 0 {
+		return f()
+	}
+	err := deep(n-1, f)
+	return err
+}
+
 // What a peer sent before it hung up is handled, although reading had stopped because
 // the handler was behind.
 func TestTailIsHandledBehindAHangUp(t *testing.T) {

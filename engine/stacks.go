@@ -22,6 +22,10 @@ const (
 	stackBytes      = 1 << 20
 )
 
+// ownStackBytes has room for a trace, of which the runtime prints the innermost fifty
+// calls and the outermost.
+const ownStackBytes = 64 << 10
+
 // allStacks returns the traces of all goroutines, or why they cannot be had.
 func allStacks() (traces []byte, why string) {
 	if n := runtime.NumGoroutine(); n > stackGoroutines {

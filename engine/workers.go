@@ -3,8 +3,8 @@ package engine
 import (
 	"fmt"
 	"runtime"
-	"strings"
 	"time"
+	"unsafe"
 
 	"github.com/weirnet/weir/internal/transport"
 	"github.com/weirnet/weir/session"
@@ -134,17 +134,19 @@ func (l *loop) relieve() {
 	}
 }
 
-// onWorker tells whether the caller is a handler in mode Pool, of whatever engine.
-func onWorker() bool {
-	var pcs [64]uintptr
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
-	for {
-		frame, more := frames.Next()
-		if strings.HasSuffix(frame.Function, "engine.(*runQueue).drain") {
+// onWorker tells whether the caller is a handler on one of the engine's workers, and so
+// must not wait for them. Only methods that are called rarely ask: it takes some ten
+// microseconds.
+func (e *Engine) onWorker() bool {
+	if e.executor == nil {
+		return false
+	}
+	trace := make([]byte, ownStackBytes)
+	trace = trace[:runtime.Stack(trace, false)]
+	for _, l := range e.loops {
+		if calls(trace, "github.com/weirnet/weir/engine.(*runQueue).drain", unsafe.Pointer(l.queue)) {
 			return true
 		}
-		if !more {
-			return false
-		}
 	}
+	return false
 }
