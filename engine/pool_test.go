@@ -142,6 +142,27 @@ func TestRejectClosesWhatFindsNoWorker(t *testing.T) {
 	v.awaitClose(session.ReasonOverload)
 }
 
+// An executor that never runs anything does not keep an engine from its end: loops run
+// what is left.
+func TestEndWithoutWorkers(t *testing.T) {
+	for name, end := range map[string]func(*testing.T, *server){
+		"Close":    func(t *testing.T, v *server) { must(t, v.engine.Close()) },
+		"Shutdown": func(t *testing.T, v *server) { v.shutdown() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := serve(t, "tcp4", newProbe(), pool, engine.WithExecutor(refuser{}))
+			c := v.dial()
+			_, err := io.WriteString(c, "x")
+			must(t, err)
+			until(t, "it waits for a worker", func() bool { return v.engine.Stats().Overloads > 0 })
+			c.Close()
+			end(t, v)
+			await(t, "OnOpen", v.probe.opened)
+			await(t, "OnClose", v.probe.closed)
+		})
+	}
+}
+
 func TestTwoEnginesShareAPool(t *testing.T) {
 	shared := newAnts(t, 2, false)
 	var servers []*server

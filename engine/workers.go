@@ -38,7 +38,8 @@ func (p Overload) String() string {
 }
 
 // WithOverload chooses what happens when the executor has no room, in mode Pool;
-// the default is PauseReads.
+// the default is PauseReads. When the engine ends and there is no worker at all, loops
+// run what is left whatever the policy.
 func WithOverload(p Overload) Option {
 	return func(o *options) {
 		if p > Reject {
@@ -113,12 +114,18 @@ func (l *loop) handlersRest() {
 	}
 }
 
-// relieve does what the policy says with sessions that no worker was found for.
+// relieve does what the policy says with sessions that no worker was found for. While
+// the engine ends and there is no worker at all, the loop runs them in any case: who
+// waits would wait for ever.
 func (l *loop) relieve() {
 	l.stats.overloads.Add(1)
 	waiting, _ := l.queue.depth()
-	l.engine.log.overloaded(l.engine.options.overload.String(), waiting)
-	switch l.engine.options.overload {
+	policy := l.engine.options.overload
+	if l.obeyed != orderRun && !l.queue.staffed() {
+		policy = RunInline
+	}
+	l.engine.log.overloaded(policy.String(), waiting)
+	switch policy {
 	case RunInline:
 		for _, s := range l.queue.withdraw() {
 			if session.Drive(s, transport.Key{}).Run(&l.engine.shared) {

@@ -25,6 +25,7 @@ type strand struct {
 	opening bool                   // OnOpen is due
 	finRead bool                   // the peer sends no more
 	closing bool                   // OnClose is due
+	duties  uint64                 // that were done by it, also for other sessions
 
 	// Of the frame that unread begins with, where there is a codec.
 	need   int    // how many bytes there must be before it is worth looking
@@ -33,7 +34,6 @@ type strand struct {
 	latest uint32 // when the last byte came
 
 	charged int // bytes that Shared.Unread counts for it
-	duties  uint64                 // that were done by it, also for other sessions
 }
 
 // ending is how a session is to end after its strand has caught up.
