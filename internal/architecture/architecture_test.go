@@ -16,12 +16,13 @@ const module = "github.com/weirnet/weir/"
 var allowed = map[string][]string{
 	"poller":             {"internal/sock", "golang.org/x/sys/unix"},
 	"buffer":             {},
-	"session":            {"buffer", "session/frame", "internal/fifo", "internal/sock", "internal/transport"},
 	"session/frame":      {"buffer"},
-	"engine":             {"poller", "buffer", "session", "internal/sock", "internal/transport", "internal/fifo", "internal/inject", "internal/memlimit", "github.com/rs/zerolog", "github.com/panjf2000/ants/v2"},
+	"session":            {"buffer", "session/frame", "internal/fifo", "internal/rate", "internal/sock", "internal/transport"},
+	"engine":             {"poller", "buffer", "session", "internal/sock", "internal/transport", "internal/fifo", "internal/rate", "internal/inject", "internal/memlimit", "github.com/rs/zerolog", "github.com/panjf2000/ants/v2"},
 	"engine/metrics":     {"engine"},
 	"internal/sock":      {"golang.org/x/sys/unix"},
-	"internal/transport": {"buffer", "internal/sock"},
+	"internal/transport": {"buffer", "internal/rate", "internal/sock"},
+	"internal/rate":      {},
 	"internal/inject":    {"poller", "internal/sock"},
 	"internal/memlimit":  {"golang.org/x/sys/unix"},
 }
