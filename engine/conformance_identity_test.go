@@ -43,6 +43,44 @@ func deadIDFindsNobody(t *testing.T, s setting) {
 	}
 }
 
+// kickByID closes sessions by their ids, and counts those that are left.
+func kickByID(t *testing.T, s setting) {
+	v := s.serve(t, newProbe())
+	rude := errors.New("rude")
+	var clients []stream
+	var ids []uint64
+	for range 5 {
+		c, opened := v.open()
+		clients, ids = append(clients, c), append(ids, opened.ID())
+	}
+	for i, id := range ids {
+		if n := v.engine.Count(); n != len(ids)-i {
+			t.Errorf("Count is %d with %d sessions", n, len(ids)-i)
+		}
+		if i%2 == 0 {
+			must(t, v.engine.Kick(id, rude))
+		} else {
+			must(t, v.engine.Kick(id, session.ReasonProtocolError))
+		}
+		mustEnd(t, clients[i])
+		if err := v.engine.Kick(id, nil); !errors.Is(err, session.ErrClosed) && !errors.Is(err, engine.ErrNotFound) {
+			t.Errorf("Kick of a session that was kicked: %v", err)
+		}
+		clients[i].Close()
+		if i%2 == 0 {
+			if reason := v.awaitClose(session.ReasonLocalClose); !errors.Is(reason, rude) {
+				t.Errorf("OnClose got %v, not what Kick was given", reason)
+			}
+		} else {
+			v.awaitClose(session.ReasonProtocolError)
+		}
+		if err := v.engine.Kick(id, nil); !errors.Is(err, engine.ErrNotFound) {
+			t.Errorf("Kick of a closed session: %v, want ErrNotFound", err)
+		}
+		until(t, "counted out", func() bool { return v.engine.Count() == len(ids)-i-1 })
+	}
+}
+
 // TestIDsNeverRepeat churns through connections. They end with RST, which leaves
 // no port behind that would have to wait.
 func TestIDsNeverRepeat(t *testing.T) {

@@ -93,6 +93,7 @@ var scenarios = []struct {
 	{"frames are kept", framesKept},
 
 	{"a dead id finds nobody", deadIDFindsNobody},
+	{"Kick and Count", kickByID},
 	{"Listener.Close leaves sessions alone", listenerCloses},
 	{"Adopt", adoptListener},
 	{"socket options", socketOptions},

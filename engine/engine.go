@@ -227,26 +227,6 @@ func (e *Engine) startAcceptor(a *acceptor) error {
 	return err
 }
 
-// Session returns the session with this id from its place on a loop until its
-// OnClose, or ErrNotFound.
-func (e *Engine) Session(id uint64) (*session.Session, error) {
-	index := (id & placeMask) % uint64(len(e.loops))
-	if s := e.loops[index].slots.session(id); s != nil {
-		return s, nil
-	}
-	return nil, ErrNotFound
-}
-
-// Sessions calls yield with the sessions that are there, until it returns false.
-// Sessions that come or go meanwhile may be missed. It is an iter.Seq.
-func (e *Engine) Sessions(yield func(*session.Session) bool) {
-	for _, l := range e.loops {
-		if !l.slots.each(yield) {
-			return
-		}
-	}
-}
-
 // Serve waits until ctx is done, and then shuts down gracefully for at most the
 // drain timeout; or until the engine is ended otherwise. It returns what Shutdown
 // does, nil after a graceful end; ErrServing when called twice, ErrDeadlock from a

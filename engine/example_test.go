@@ -137,3 +137,39 @@ type door struct {
 func (d door) OnMessage(s *session.Session, _ session.Frame) { d.ids <- s.ID() }
 func (d door) OnPeerClose(*session.Session)                  {}
 func (d door) OnClose(*session.Session, error)               { close(d.gone) }
+
+// A session is thrown out by its id, with a reason that its handler is told.
+func ExampleEngine_Kick() {
+	e, err := engine.New(engine.WithHalfOpen()) // the client ends its side first
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer e.Close()
+	ids, reasons := make(chan uint64, 1), make(chan error, 1)
+	l, err := e.Listen("tcp", "127.0.0.1:0", guest{ids, reasons})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	go ask("tcp", l.Addr().String(), "hello")
+
+	id := <-ids
+	fmt.Println(e.Kick(id, errors.New("rude words")))
+	fmt.Println(<-reasons)
+	fmt.Println(errors.Is(e.Kick(id, nil), engine.ErrNotFound))
+	// Output:
+	// <nil>
+	// session: local_close: rude words
+	// true
+}
+
+// guest tells of its sessions' coming and going.
+type guest struct {
+	ids     chan uint64
+	reasons chan error
+}
+
+func (g guest) OnMessage(s *session.Session, _ session.Frame) { g.ids <- s.ID() }
+func (g guest) OnPeerClose(*session.Session)                  {}
+func (g guest) OnClose(_ *session.Session, reason error)      { g.reasons <- reason }
