@@ -16,8 +16,9 @@ import (
 
 // acceptor takes connections from one listening socket and places them on the
 // loops. It belongs to one loop. When the process or the system runs out of
-// descriptors or memory it pauses, for longer each time; the listener's queue
-// keeps the clients waiting meanwhile.
+// descriptors or memory it pauses, for longer each time, and when connections come
+// faster than they may, until the next is due; the listener's queue keeps the
+// clients waiting meanwhile.
 type acceptor struct {
 	loop     *loop
 	listener sock.Listener
@@ -27,6 +28,7 @@ type acceptor struct {
 
 	readable bool          // there may be somebody waiting
 	retryAt  time.Time     // paused until then; zero: not paused
+	scarce   bool          // paused for lack of descriptors or memory
 	backoff  time.Duration // the present pause
 	closed   bool
 
@@ -63,7 +65,7 @@ func (a *acceptor) start() error {
 // loop.
 func (a *acceptor) accept() {
 	for range acceptBatch {
-		if a.closed {
+		if a.closed || !a.paced() {
 			return
 		}
 		fd, peer, errno := a.loop.sockets.Accept(a.listener.FD)
@@ -73,9 +75,11 @@ func (a *acceptor) accept() {
 			a.loop.stats.accepted.Add(1)
 			a.place(connection{fd: fd, peer: peer, local: a.local, configure: !a.listener.Inherits, handler: a.handler})
 		case syscall.EAGAIN:
+			a.loop.engine.admission.unused()
 			a.readable = false
 			return
 		case syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM:
+			a.loop.engine.admission.unused()
 			a.loop.stats.acceptErrors.Add(1)
 			a.pause(errno)
 			return
@@ -93,10 +97,21 @@ func (a *acceptor) accept() {
 	}
 }
 
+// paced tells whether the engine may take a connection now. If it has taken as many
+// as it may, the acceptor waits.
+func (a *acceptor) paced() bool {
+	again, ok := a.loop.engine.admission.pace(a.loop.elapsed())
+	if !ok {
+		a.retryAt = a.loop.engine.started.Add(again)
+		a.loop.stats.acceptWaits.Add(1)
+	}
+	return ok
+}
+
 // pause stops accepting for a while.
 func (a *acceptor) pause(errno syscall.Errno) {
 	a.backoff = min(max(2*a.backoff, acceptBackoffMin), acceptBackoffMax)
-	a.retryAt = a.loop.now.Add(a.backoff)
+	a.retryAt, a.scarce = a.loop.now.Add(a.backoff), true
 	a.loop.stats.acceptPauses.Add(1)
 	a.loop.engine.pausedAcceptors.Add(1)
 	a.loop.engine.log.acceptError(acceptPaused, errno)
@@ -109,8 +124,9 @@ func (a *acceptor) pauseOver(now time.Time) bool {
 
 // resume accepts again in this turn's step 3.
 func (a *acceptor) resume() {
-	if !a.retryAt.IsZero() {
-		a.retryAt = time.Time{}
+	a.retryAt = time.Time{}
+	if a.scarce {
+		a.scarce = false
 		a.loop.engine.pausedAcceptors.Add(-1)
 	}
 }

@@ -94,6 +94,7 @@ var scenarios = []struct {
 
 	{"a dead id finds nobody", deadIDFindsNobody},
 	{"Kick and Count", kickByID},
+	{"no more sessions than allowed", maxSessions},
 	{"Listener.Close leaves sessions alone", listenerCloses},
 	{"Adopt", adoptListener},
 	{"socket options", socketOptions},

@@ -110,6 +110,10 @@ func (l *loop) nextDeadline(c *conn) (due tick, why session.Reason, ok bool) {
 	return due, why, ok
 }
 
+// elapsed is this turn's time since the engine started, which no clock that is set
+// changes.
+func (l *loop) elapsed() time.Duration { return l.now.Sub(l.engine.started) }
+
 // tickOf is the tick that has begun at t.
 func (l *loop) tickOf(t time.Time) tick { return tick(t.Sub(l.engine.started) / tickLength) }
 

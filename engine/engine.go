@@ -33,11 +33,13 @@ type Engine struct {
 	groups  *session.Groups
 	users   *session.Groups
 
+	admission admission
+
 	executor workers // nil where loops run handlers
 	overseer overseer
 
 	placed          atomic.Uint64 // connections placed so far by RoundRobin
-	pausedAcceptors atomic.Int32
+	pausedAcceptors atomic.Int32  // for lack of descriptors or memory
 	openAcceptors   atomic.Int32
 	serving         atomic.Bool
 
@@ -85,6 +87,7 @@ func assemble(opts []Option) (*Engine, error) {
 	e.fillDeps()
 	e.log = events{ring: newLogRing(o.logger), clock: e.deps.Clock}
 	e.pool = buffer.NewPool(buffer.Config{MaxIdleBytes: o.idleBuffers, Debug: o.debugBuffers})
+	e.admission.limits = o.entry
 	e.shared.Pool = e.pool
 	e.shared.LowWater, e.shared.HighWater, e.shared.Cap = o.lowWater, o.highWater, o.outboundCap
 	e.shared.QueuedCap = o.outboundTotal

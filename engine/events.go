@@ -50,6 +50,8 @@ const (
 	acceptSkipped  acceptTrouble = iota // the connection was no good
 	acceptPaused                        // no descriptors or memory
 	acceptRefused                       // no place, or no options, for the connection
+	acceptFull                          // there are as many sessions as allowed
+	acceptCrowded                       // the same for one address
 	acceptRegister                      // the poller did not take it
 	acceptDead                          // the listener is no good any more
 	acceptClose                         // the listener did not close
@@ -57,7 +59,7 @@ const (
 )
 
 func (t acceptTrouble) String() string {
-	return [...]string{"skipped", "paused", "refused", "register", "listener is dead", "close listener"}[t]
+	return [...]string{"skipped", "paused", "refused", "full", "crowded", "register", "listener is dead", "close listener"}[t]
 }
 
 // throttle lets one line through a second.

@@ -90,6 +90,7 @@ func (l *loop) close(c *conn) {
 		l.due = append(l.due, s)
 	}
 	l.live.Add(-1)
+	l.engine.admission.leave(driver.Peer().Addr())
 	if opened {
 		l.stats.closed[reason.Reason].Add(1)
 		l.stats.unsent.Add(uint64(reason.Unsent))

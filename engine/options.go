@@ -49,6 +49,7 @@ type options struct {
 	spin      time.Duration
 	conn      sock.ConnOptions
 
+	entry      entryLimits
 	readSize   int
 	readBudget int
 	mailbox    int

@@ -12,6 +12,7 @@ import (
 
 	"github.com/panjf2000/ants/v2"
 
+	"github.com/weirnet/weir/internal/rate"
 	"github.com/weirnet/weir/session"
 )
 
@@ -52,6 +53,12 @@ func TestBadOptions(t *testing.T) {
 		{"drain timeout", time.Duration(0), WithDrainTimeout(0)},
 		{"logger", nil, WithLogger(nil)},
 		{"metrics", nil, WithMetrics(nil)},
+		{"max sessions", -1, WithMaxSessions(-1)},
+		{"max per address", -1, WithMaxPerAddress(-1)},
+		{"accept rate", -1, WithAcceptRate(-1, 1)},
+		{"accept rate", 0, WithAcceptRate(1, 0)},
+		{"accept rate", rate.Most + 1, WithAcceptRate(rate.Most+1, 1)},
+		{"accept rate", rate.Most + 1, WithAcceptRate(1, rate.Most+1)},
 		{"unread", 0, WithUnread(0)},
 		{"pool size", 0, WithPoolSize(0)},
 		{"pool", (*ants.Pool)(nil), WithPool(nil)},
@@ -103,6 +110,10 @@ func TestGoodBoundaries(t *testing.T) {
 		"longest deadline":     WithLifetime(math.MaxInt64),
 		"shortest linger":      WithLinger(deadlineMin),
 		"last placement":       WithPlacement(SourceHash),
+		"no accept rate":       WithAcceptRate(0, 0),
+		"highest accept rate":  WithAcceptRate(rate.Most, rate.Most),
+		"no most of sessions":  WithMaxSessions(0),
+		"one session":          WithMaxSessions(1),
 	} {
 		if _, err := collect([]Option{with}); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -121,7 +132,7 @@ func TestDefaults(t *testing.T) {
 		o.readBudget != 256<<10 || o.mailbox != 1024 ||
 		o.lowWater != 64<<10 || o.highWater != 256<<10 || o.outboundCap != 4<<20 || o.outboundTotal <= 0 ||
 		o.idle != 0 || o.lifetime != 0 || o.stall != 30*time.Second || o.linger != 5*time.Second || o.drain != 10*time.Second ||
-		o.halfOpen || o.crash || o.logger == nil {
+		o.entry != (entryLimits{}) || o.halfOpen || o.crash || o.logger == nil {
 		t.Errorf("defaults are %+v", o)
 	}
 }

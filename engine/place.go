@@ -35,10 +35,26 @@ func (a *acceptor) place(k connection) {
 		target = e.choose(a.loop, k.peer)
 	}
 	if err := target.adopt(k, a.loop); err != nil {
-		a.loop.stats.refused.Add(1)
-		e.log.acceptError(acceptRefused, err)
-		a.loop.sockets.Close(k.fd)
+		a.refuse(k, err)
 	}
+}
+
+// refuse resets a connection that no loop has taken. FIN would leave the kernel
+// something to keep, and the peer a connection that seems good.
+func (a *acceptor) refuse(k connection, err error) {
+	stats, trouble := &a.loop.stats, acceptRefused
+	stats.refused.Add(1)
+	switch err.(type) {
+	case *fullError:
+		stats.refusedFull.Add(1)
+		trouble = acceptFull
+	case *crowdError:
+		stats.refusedCrowded.Add(1)
+		trouble = acceptCrowded
+	}
+	a.loop.engine.log.acceptError(trouble, err)
+	_ = a.loop.sockets.SetOption(k.fd, sock.Linger, 0)
+	a.loop.sockets.Close(k.fd)
 }
 
 // choose picks the loop by policy.
@@ -62,14 +78,13 @@ func (e *Engine) choose(here *loop, peer netip.AddrPort) *loop {
 // adopt takes a connection over: it gets a slot and a session, and is opened in
 // the loop's next turn, or at once if it comes from the loop itself.
 func (l *loop) adopt(k connection, from *loop) error {
-	if k.configure && !k.local {
-		if err := sock.Configure(l.sockets, k.fd, l.engine.options.conn); err != nil {
-			return err
-		}
+	if err := l.engine.admission.enter(k.peer.Addr()); err != nil {
+		return err
 	}
-	c := l.slots.take()
-	if c == nil {
-		return session.ReasonOverLimit
+	c, err := l.makeRoom(k)
+	if err != nil {
+		l.engine.admission.leave(k.peer.Addr())
+		return err
 	}
 	l.live.Add(1)
 	c.fd = int32(k.fd)
@@ -85,4 +100,18 @@ func (l *loop) adopt(k connection, from *loop) error {
 		l.mail.post(c)
 	}
 	return nil
+}
+
+// makeRoom sets a connection's options and finds a slot for it.
+func (l *loop) makeRoom(k connection) (*conn, error) {
+	if k.configure && !k.local {
+		if err := sock.Configure(l.sockets, k.fd, l.engine.options.conn); err != nil {
+			return nil, err
+		}
+	}
+	c := l.slots.take()
+	if c == nil {
+		return nil, session.ReasonOverLimit
+	}
+	return c, nil
 }

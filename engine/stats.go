@@ -10,21 +10,24 @@ import (
 
 // loopStats are a loop's counters. The loop adds, anybody reads.
 type loopStats struct {
-	turns        atomic.Uint64
-	parks        atomic.Uint64
-	stale        atomic.Uint64
-	accepted     atomic.Uint64
-	refused      atomic.Uint64
-	acceptErrors atomic.Uint64
-	acceptPauses atomic.Uint64
-	opened       atomic.Uint64
-	closed       [session.Reasons]atomic.Uint64
-	unsent       atomic.Uint64
-	bytesIn      atomic.Uint64
-	bytesOut     atomic.Uint64 // of closed sessions
-	overloads    atomic.Uint64
-	cast         atomic.Uint64
-	castRefused  atomic.Uint64
+	turns          atomic.Uint64
+	parks          atomic.Uint64
+	stale          atomic.Uint64
+	accepted       atomic.Uint64
+	refused        atomic.Uint64
+	refusedFull    atomic.Uint64
+	refusedCrowded atomic.Uint64
+	acceptErrors   atomic.Uint64
+	acceptPauses   atomic.Uint64
+	acceptWaits    atomic.Uint64
+	opened         atomic.Uint64
+	closed         [session.Reasons]atomic.Uint64
+	unsent         atomic.Uint64
+	bytesIn        atomic.Uint64
+	bytesOut       atomic.Uint64 // of closed sessions
+	overloads      atomic.Uint64
+	cast           atomic.Uint64
+	castRefused    atomic.Uint64
 
 	blockedHandlers atomic.Uint64 // the overseer adds these
 	blockedLoops    atomic.Uint64
@@ -36,10 +39,13 @@ type Stats struct {
 	Loops    int
 	Sessions int // placed on a loop and not closed
 
-	Accepted     uint64 // connections taken from listeners
-	Refused      uint64 // of these: no room, or the poller refused
-	AcceptErrors uint64 // errors of accept, those that it pauses for included
-	AcceptPauses uint64 // times accepting paused for lack of descriptors or memory
+	Accepted       uint64 // connections taken from listeners
+	Refused        uint64 // of these: no room, or the poller refused
+	RefusedFull    uint64 // of the refused: as many sessions as WithMaxSessions allows
+	RefusedCrowded uint64 // of the refused: as many of the peer's address as WithMaxPerAddress allows
+	AcceptErrors   uint64 // errors of accept, those that it pauses for included
+	AcceptPauses   uint64 // times accepting paused for lack of descriptors or memory
+	AcceptWaits    uint64 // times accepting waited for WithAcceptRate
 
 	Opened uint64            // sessions whose OnOpen was called
 	Closed map[string]uint64 // sessions whose OnClose was called, by Reason; none is left out
@@ -98,8 +104,11 @@ func (e *Engine) Stats() Stats {
 		c := &l.stats
 		st.Accepted += c.accepted.Load()
 		st.Refused += c.refused.Load()
+		st.RefusedFull += c.refusedFull.Load()
+		st.RefusedCrowded += c.refusedCrowded.Load()
 		st.AcceptErrors += c.acceptErrors.Load()
 		st.AcceptPauses += c.acceptPauses.Load()
+		st.AcceptWaits += c.acceptWaits.Load()
 		st.Opened += c.opened.Load()
 		st.BytesIn += c.bytesIn.Load()
 		st.BytesOut += c.bytesOut.Load()

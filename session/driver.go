@@ -1,6 +1,7 @@
 package session
 
 import (
+	"net/netip"
 	"runtime/debug"
 	"syscall"
 
@@ -176,6 +177,9 @@ func (d Driver) FrameFrom(at uint32) {
 		d.s.in.began, d.s.in.latest = at, at
 	}
 }
+
+// Peer is the peer's address, zero on unix sockets.
+func (d Driver) Peer() netip.AddrPort { return d.s.remote }
 
 // Busy tells whether handlers are working for the session, or have to.
 func (d Driver) Busy() bool {

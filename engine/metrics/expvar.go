@@ -21,7 +21,9 @@ import (
 // takes it.
 //
 //	accepted_total, refused_total               connections
+//	refused_full_total, refused_crowded_total   of those, by limits in all and per address
 //	accept_errors_total, accept_pauses_total    of accept, and how often it paused
+//	accept_waits_total                          how often accepting waited for its rate
 //	opened_total, closed_total{reason}          sessions
 //	sessions, sessions_waiting                  open; with handlers that are due
 //	handlers_running, overloads_total           at the executor; times it refused

@@ -4,12 +4,15 @@ import "github.com/weirnet/weir/engine"
 
 // values are an engine.Stats under the names that others see. The names stay.
 type values struct {
-	Accepted     uint64            `json:"accepted_total"`
-	Refused      uint64            `json:"refused_total"`
-	AcceptErrors uint64            `json:"accept_errors_total"`
-	AcceptPauses uint64            `json:"accept_pauses_total"`
-	Opened       uint64            `json:"opened_total"`
-	Closed       map[string]uint64 `json:"closed_total"` // by reason
+	Accepted       uint64            `json:"accepted_total"`
+	Refused        uint64            `json:"refused_total"`
+	RefusedFull    uint64            `json:"refused_full_total"`
+	RefusedCrowded uint64            `json:"refused_crowded_total"`
+	AcceptErrors   uint64            `json:"accept_errors_total"`
+	AcceptPauses   uint64            `json:"accept_pauses_total"`
+	AcceptWaits    uint64            `json:"accept_waits_total"`
+	Opened         uint64            `json:"opened_total"`
+	Closed         map[string]uint64 `json:"closed_total"` // by reason
 
 	Sessions  int    `json:"sessions"`
 	Waiting   int    `json:"sessions_waiting"`
@@ -61,7 +64,8 @@ func valuesOf(st engine.Stats) values {
 	buffers := st.Memory.Buffers
 	return values{
 		Accepted: st.Accepted, Refused: st.Refused,
-		AcceptErrors: st.AcceptErrors, AcceptPauses: st.AcceptPauses,
+		RefusedFull: st.RefusedFull, RefusedCrowded: st.RefusedCrowded,
+		AcceptErrors: st.AcceptErrors, AcceptPauses: st.AcceptPauses, AcceptWaits: st.AcceptWaits,
 		Opened: st.Opened, Closed: st.Closed,
 
 		Sessions: st.Sessions, Waiting: st.Waiting, Handlers: st.Handlers, Overloads: st.Overloads,
