@@ -56,6 +56,7 @@ func (e *Engine) makeGroups() {
 	e.shared.LoopOf = func(id uint64) int { return int(id & placeMask % uint64(e.options.loops)) }
 	e.shared.Leave = func(loop int, x *transport.Errand) { e.loops[loop].mail.leave(x) }
 	e.shared.OnLoop = e.onLoop
+	e.shared.Cork.Holding = e.overseer.rouse
 	e.groups = session.NewGroups(&e.shared, now, true, configure, transport.Key{})
 	e.users = session.NewGroups(&e.shared, now, false, configure, transport.Key{})
 }

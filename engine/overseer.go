@@ -3,13 +3,16 @@ package engine
 import (
 	"sync/atomic"
 	"time"
+
+	"github.com/weirnet/weir/session"
 )
 
 // An overseer looks at the loops of an engine and their run queues while any of them
 // is busy:
 //
 //  1. closely, every millisecond, while sessions wait for workers: it asks for more
-//     where those at work do not get on, since their handlers block
+//     where those at work do not get on, since their handlers block, and has written
+//     what slow handlers have sent so far, to their peers and to groups
 //  2. slowly while handlers or loops are at work: see watchdog.go
 //  3. it sleeps while all loops do and no handler runs
 //
@@ -25,8 +28,9 @@ type overseer struct {
 
 	// Its own.
 	timer     *time.Timer
-	looked    time.Time // when the watchdog looked last
-	refreshed time.Time // when the Logger was asked for its levels last
+	slow      []*session.Session // of one queue
+	looked    time.Time          // when the watchdog looked last
+	refreshed time.Time          // when the Logger was asked for its levels last
 }
 
 // How an overseer looks.
@@ -163,6 +167,11 @@ func (o *overseer) look(now time.Time) (waits, busy bool) {
 		if !ok {
 			l.overloaded.Store(true)
 			l.mail.knock()
+		}
+		o.slow = l.queue.slow(o.slow[:0])
+		for i, s := range o.slow {
+			_ = s.Flush() // its peer need not wait for the handler, too; ErrClosed: nothing to send
+			o.slow[i] = nil
 		}
 	}
 	if o.watching && now.Sub(o.looked) >= o.watchdog.tick()-overseerTick/2 {

@@ -39,6 +39,7 @@ type runQueue struct {
 type seat struct {
 	session *session.Session // whose handlers run; nil: none
 	run     uint64           // which of those that were taken
+	looked  uint64           // the run that slow saw last
 }
 
 // standing is what a worker has that has no seat yet.
@@ -146,7 +147,7 @@ func (q *runQueue) take(at int) (*session.Session, int) {
 	q.taken++
 	q.running++
 	s := q.waiting.Take()
-	q.seats[at] = seat{s, q.taken}
+	q.seats[at] = seat{session: s, run: q.taken}
 	return s, at
 }
 
@@ -216,6 +217,20 @@ func (q *runQueue) push() (waiting, running int, ok bool) {
 	q.seen, q.left = q.taken, waiting
 	q.mu.Unlock()
 	return waiting, running, more == 0 || q.hire(more)
+}
+
+// slow adds to list the sessions whose handlers have run since the last call.
+func (q *runQueue) slow(list []*session.Session) []*session.Session {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i := range q.seats {
+		at := &q.seats[i]
+		if at.session != nil && at.run == at.looked {
+			list = append(list, at.session)
+		}
+		at.looked = at.run
+	}
+	return list
 }
 
 // depth tells how many sessions wait, and how many run.

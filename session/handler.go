@@ -84,7 +84,7 @@ func NewBehaviour(h Handler) *Behaviour {
 
 // Framed returns h for sessions whose messages are frames of a codec: OnMessage is
 // called with each payload, and Send frames what it sends. A codec of nil, or
-// frame.Raw, takes and sends bytes as they are, as without Framed. A peer that breaks
+// frame.Raw(), takes and sends bytes as they are, as without Framed. A peer that breaks
 // the codec's rules is closed for ReasonProtocolError, with a *frame.Error as the cause;
 // io.ErrUnexpectedEOF if it ends in the middle of a frame.
 func Framed(h Handler, c frame.Codec) Handler {
@@ -101,6 +101,9 @@ type framed struct {
 
 // cutting returns c, or nil if it does nothing.
 func cutting(c frame.Codec) frame.Codec {
+	if c == frame.Raw() {
+		return nil
+	}
 	return c
 }
 

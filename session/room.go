@@ -32,7 +32,7 @@ type room struct {
 type stream struct {
 	room     *room
 	codec    frame.Codec
-	branches []branch // one per loop
+	branches []*branch // one per loop
 	count    int      // members
 
 	head, tail []byte // what goes around the message that is being written
@@ -88,11 +88,11 @@ func (r *room) stream(codec frame.Codec) *stream {
 			return st
 		}
 	}
-	st := &stream{room: r, codec: codec, branches: make([]branch, r.all.shared.Loops)}
+	st := &stream{room: r, codec: codec, branches: make([]*branch, r.all.shared.Loops)}
 	for i := range st.branches {
-		b := &st.branches[i]
-		b.stream, b.loop = st, i
+		b := &branch{stream: st, loop: i}
 		b.errand.Run = b.run
+		st.branches[i] = b
 	}
 	r.streams = append(r.streams, st)
 	return st
@@ -103,7 +103,7 @@ func (r *room) join(s *Session) error {
 	if r.members[s] != nil {
 		return nil
 	}
-	b := &r.stream(s.incoming.Load().codec).branches[r.all.shared.LoopOf(s.id)]
+	b := r.stream(s.codec()).branches[r.all.shared.LoopOf(s.id)]
 	m := &membership{session: s, branch: b, place: nowhere}
 	if err := s.enrol(m); err != nil {
 		return err
@@ -186,8 +186,8 @@ func (r *room) publish(n *Notice) error {
 // full tells whether a loop is so far behind that nothing is taken.
 func (r *room) full() bool {
 	for _, st := range r.streams {
-		for i := range st.branches {
-			if st.branches[i].bytes >= r.all.shared.Cap {
+		for _, b := range st.branches {
+			if b.bytes >= r.all.shared.Cap {
 				return true
 			}
 		}
@@ -200,8 +200,8 @@ func (r *room) full() bool {
 func (r *room) unlock() {
 	tell := false
 	for _, st := range r.streams {
-		for i := range st.branches {
-			if b := &st.branches[i]; len(b.coming) > 0 && !b.told {
+		for _, b := range st.branches {
+			if len(b.coming) > 0 && !b.told {
 				b.told, tell = true, true
 			}
 		}
@@ -217,9 +217,9 @@ func (r *room) handOver() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, st := range r.streams {
-		for i := range st.branches {
-			if b := &st.branches[i]; b.told {
-				r.all.shared.Leave(i, &b.errand)
+		for _, b := range st.branches {
+			if b.told {
+				r.all.shared.Leave(b.loop, &b.errand)
 			}
 		}
 	}
@@ -254,8 +254,8 @@ func (st *stream) write(payload []byte, n label) {
 	p.write(st.tail)
 	p.end(n)
 	st.filled += size
-	for i := range st.branches {
-		if b := &st.branches[i]; b.count > 0 {
+	for _, b := range st.branches {
+		if b.count > 0 {
 			b.message(p, n != label{}, size)
 		}
 	}
@@ -278,14 +278,16 @@ func (st *stream) pageFor(n int) *page {
 	return st.page
 }
 
-// rest lets go of the page if nobody reads it any more. The lock is held.
+// rest lets go of the page once loops have taken everything on it: what comes next
+// begins another. The lock is held.
 func (st *stream) rest() {
-	if st.page != nil && st.page.refs.Load() == 1 {
-		st.page.release()
-		st.page = nil
-		st.expect = max(st.filled, st.expect/2)
-		st.filled = 0
+	if st.page == nil || slices.ContainsFunc(st.branches, func(b *branch) bool { return len(b.coming) > 0 }) {
+		return
 	}
+	st.page.release()
+	st.page = nil
+	st.expect = max(st.filled, st.expect/2)
+	st.filled = 0
 }
 
 // message adds the last message of p, of n bytes, to what is coming.

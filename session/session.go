@@ -139,7 +139,7 @@ func (s *Session) SetHandler(h Handler) {
 }
 
 // SetCodec changes how messages are framed, in both directions: inside OnMessage from
-// the next byte on, else from somewhere in what comes. Nil, or frame.Raw, ends framing.
+// the next byte on, else from somewhere in what comes. Nil, or frame.Raw(), ends framing.
 // Groups go on with the codec that the session had when it joined.
 func (s *Session) SetCodec(c frame.Codec) {
 	s.mu.Lock()

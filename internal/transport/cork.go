@@ -9,6 +9,9 @@ import "sync/atomic"
 //
 // All methods may be called from any goroutine.
 type Cork struct {
+	// Holding is told when something is held. The engine sets it before all else.
+	Holding func()
+
 	gathering atomic.Int32
 	held      atomic.Pointer[Held] // newest first
 }
@@ -46,6 +49,8 @@ func (c *Cork) Hold(h *Held) {
 	}
 	if c.gathering.Load() == 0 {
 		c.Flush() // whoever gathered may have looked before h was there
+	} else {
+		c.Holding()
 	}
 }
 
