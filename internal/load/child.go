@@ -16,6 +16,8 @@ import (
 const (
 	runCommand  = "run"  // run CONFIG: one load, the Config as JSON
 	idleCommand = "idle" // idle ADDRESS: holds idle connections, as stdin says
+	fanCommand  = "fan"  // fan CONFIG: a Fan, the FanConfig as JSON; a FanRun per line of stdin
+	holdCommand = "hold" // hold CONFIG: a FanReader; a report per line of stdin
 )
 
 // line is what a child writes, one JSON object per line. One field is set, or
@@ -24,6 +26,7 @@ type line struct {
 	Progress *Progress `json:"progress,omitempty"`
 	Result   *Result   `json:"result,omitempty"`
 	Idle     *idleLine `json:"idle,omitempty"`
+	Fan      *fanLine  `json:"fan,omitempty"`
 	Error    string    `json:"error,omitempty"`
 }
 

@@ -13,7 +13,8 @@
 //  4. report: once a second, and a Result at the end (result.go)
 //
 // Load in a process of its own goes through Child and Main (child.go, main.go).
-// Idle holds connections that say nothing (idle.go).
+// Idle holds connections that say nothing (idle.go). Fan puts a hub under load,
+// which sends what one connection says to all (fan.go).
 package load
 
 import (

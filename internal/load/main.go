@@ -13,7 +13,8 @@ import (
 	"sync"
 )
 
-// Main is the body of a load process: what Child and StartIdle start. Args are the
+// Main is the body of a load process: what Child, StartIdle, StartFan and StartFanReader
+// start. Args are the
 // arguments after those that led here; in and out are its standard input and
 // output. It returns the exit code.
 //
@@ -41,6 +42,10 @@ func dispatch(args []string, in io.Reader, w *lineWriter) error {
 		return runChild(argument, in, w)
 	case idleCommand:
 		return idleChild(argument, in, w)
+	case fanCommand:
+		return fanChild(argument, in, w)
+	case holdCommand:
+		return holdChild(argument, in, w)
 	default:
 		return fmt.Errorf("load: unknown command %q", command)
 	}

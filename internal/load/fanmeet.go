@@ -1,0 +1,87 @@
+package load
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"syscall"
+	"time"
+
+	"github.com/weirnet/weir/poller"
+)
+
+// An open connection is not yet one that the hub has accepted and would send to.
+// So the first publisher greets, again and again, until one greeting has reached
+// all. Since each connection has its messages in order, nothing is on the way then.
+// A greeting is a message of this byte and, in all other bytes, its number.
+const fanGreeting = 0xff
+
+const (
+	greetingsMax = 120
+	greetEvery   = 250 * time.Millisecond
+)
+
+// meet greets until all connections have the same greeting.
+func (d *fanDriver) meet(ctx context.Context) error {
+	conns := make([]greeted, len(d.conns))
+	for number := byte(1); number <= greetingsMax; number++ {
+		greeting := bytes.Repeat([]byte{number}, int(d.size))
+		greeting[0] = fanGreeting
+		if n, errno := d.sockets.Send(d.conns[0].fd, greeting); errno != 0 || n < len(greeting) {
+			return fmt.Errorf("load: greeting: %d bytes sent, errno %d", n, errno)
+		}
+		lacking := len(conns)
+		for again := time.Now().Add(greetEvery); lacking > 0 && time.Now().Before(again); {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			n, err := d.poller.Park(d.events, again)
+			if err != nil {
+				return fmt.Errorf("load: %w", err)
+			}
+			for _, e := range d.events[:n] {
+				c := &conns[e.Token]
+				before := c.number
+				if err := d.hear(&d.conns[e.Token], c, e.Ready&poller.MustDrain != 0); err != nil {
+					return err
+				}
+				if c.number == number && before != number {
+					lacking--
+				}
+			}
+		}
+		if lacking == 0 {
+			return nil
+		}
+	}
+	return fmt.Errorf("load: the hub has not sent a message to all connections within %v", greetingsMax*greetEvery)
+}
+
+// greeted is what a connection has got of greetings.
+type greeted struct {
+	number  byte // of the last whole one
+	partial int  // bytes of the next
+}
+
+// hear reads what has arrived at one connection.
+func (d *fanDriver) hear(c *fanConn, g *greeted, drain bool) error {
+	for {
+		n, errno := d.sockets.Recv(c.fd, d.buffer)
+		switch {
+		case errno == syscall.EINTR:
+			continue
+		case errno == syscall.EAGAIN:
+			return nil
+		case errno != 0 || n == 0:
+			return fmt.Errorf("load: %s: closed by the hub, errno %d", d.name(c), errno)
+		}
+		all := g.partial + n
+		g.partial = all % int(d.size)
+		if all >= int(d.size) {
+			g.number = d.buffer[n-g.partial-1]
+		}
+		if n < len(d.buffer) && !drain {
+			return nil
+		}
+	}
+}
