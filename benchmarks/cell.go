@@ -33,11 +33,11 @@ func defaultCells() []cell {
 
 // selectCells returns those of cells that one of the patterns matches; a pattern
 // without * is a cell by itself, known or not.
-func selectCells(cells []cell, patterns string) ([]cell, error) {
-	var selected []cell
+func selectCells[C fmt.Stringer](cells []C, patterns string, parse func(string) (C, error)) ([]C, error) {
+	var selected []C
 	for pattern := range strings.SplitSeq(patterns, ",") {
 		if !strings.Contains(pattern, "*") {
-			c, err := parseCell(pattern)
+			c, err := parse(pattern)
 			if err != nil {
 				return nil, err
 			}

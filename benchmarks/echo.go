@@ -72,7 +72,7 @@ func echoCommand(ctx context.Context, o options, args []string, out, log io.Writ
 		return results.write("sample", s)
 	}}
 	err = b.run(ctx)
-	summaries := summarize(samples, b.names())
+	summaries := summarize(samples, namesOf(b.servers))
 	for _, s := range summaries {
 		results.write("summary", s)
 	}
@@ -84,12 +84,12 @@ func commandLine() string { return "go run . " + strings.Join(os.Args[1:], " ") 
 
 // run starts a server for each contender and goes through all cells.
 func (b *bench) run(ctx context.Context) error {
-	defer func() {
-		for _, s := range b.servers {
-			s.stop()
-		}
-	}()
-	if err := b.startServers(ctx); err != nil {
+	defer func() { stopAll(b.servers) }()
+	var err error
+	b.servers, err = startAll(b.options.contenders, func(name string) (*server, error) {
+		return startServer(ctx, b.exe, name)
+	}, b.log)
+	if err != nil {
 		return interrupted(ctx, err)
 	}
 	left := newEstimate(len(b.options.cells) * b.options.rounds)
@@ -109,41 +109,6 @@ func interrupted(ctx context.Context, err error) error {
 		return ctx.Err()
 	}
 	return err
-}
-
-// startServers starts the contenders, and the base twice.
-func (b *bench) startServers(ctx context.Context) error {
-	for _, name := range b.options.contenders {
-		s, err := startServer(ctx, b.exe, name)
-		if errors.Is(err, errNoFloor) {
-			fmt.Fprintf(b.log, "%s left out: %v\n", name, err)
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		b.servers = append(b.servers, s)
-	}
-	if len(b.servers) == 0 {
-		return errors.New("no contender is left")
-	}
-	base := b.servers[0].name
-	s, err := startServer(ctx, b.exe, base)
-	if err != nil {
-		return err
-	}
-	s.name = base + again
-	b.servers = append(b.servers, s)
-	return nil
-}
-
-// names are those of the servers, the base first.
-func (b *bench) names() []string {
-	var names []string
-	for _, s := range b.servers {
-		names = append(names, s.name)
-	}
-	return names
 }
 
 // round puts each server under the cell's load, one after another. Each round

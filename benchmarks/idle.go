@@ -66,7 +66,7 @@ func parseIdle(args []string, usage io.Writer) (idleOptions, error) {
 		return o, fmt.Errorf("-to must leave room for %d steps above -from %d, not %d", o.steps, o.from, o.to)
 	}
 	var err error
-	o.contenders, err = selectContenders(*names)
+	o.contenders, err = selectContenders(*names, find)
 	return o, err
 }
 

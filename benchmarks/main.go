@@ -1,12 +1,13 @@
 // Command benchmarks measures weir as an echo server, side by side with a floor:
-// a bare event loop that does the same work and nothing else. README.md says what
-// each number means.
+// a bare event loop that does the same work and nothing else. It does so with
+// servers that send one message to many connections, too. README.md says what each
+// number means.
 //
 // Every contender serves in a process of its own, and so does the load, which
 // checks every byte. The same program is all of these processes:
 //
-//	benchmarks            starts the others, collects and reports (echo.go, idle.go)
-//	├─ benchmarks serve   one echo server, told what to report on stdin (serve.go)
+//	benchmarks            starts the others, collects and reports (echo.go, idle.go, fanout.go)
+//	├─ benchmarks serve   one server, told what to report on stdin (serve.go)
 //	└─ benchmarks load    one load at a time (package internal/load)
 package main
 
@@ -69,7 +70,9 @@ func measure(ctx context.Context, command string, args []string, out, log io.Wri
 		return echoCommand(ctx, spinDefaults(), args, out, log)
 	case "idle":
 		return idleCommand(ctx, args, out, log)
+	case "fanout":
+		return fanoutCommand(ctx, args, out, log)
 	default:
-		return fmt.Errorf("unknown command %q: want echo, idle or spin", command)
+		return fmt.Errorf("unknown command %q: want echo, idle, spin or fanout", command)
 	}
 }

@@ -66,16 +66,16 @@ func (o options) parse(args []string, usage io.Writer) (options, error) {
 	}
 	var err error
 	if *cells != "" {
-		if o.cells, err = selectCells(defaultCells(), *cells); err != nil {
+		if o.cells, err = selectCells(defaultCells(), *cells, parseCell); err != nil {
 			return o, err
 		}
 	}
-	o.contenders, err = selectContenders(*names)
+	o.contenders, err = selectContenders(*names, find)
 	return o, err
 }
 
-// selectContenders checks a list of names.
-func selectContenders(list string) ([]string, error) {
+// selectContenders checks a list of names, each of which find must know.
+func selectContenders[C any](list string, find func(name string) (C, error)) ([]string, error) {
 	names := strings.Split(list, ",")
 	seen := map[string]bool{}
 	for _, name := range names {
@@ -96,6 +96,7 @@ func printUsage(w io.Writer, flags *flag.FlagSet, o options) {
   go run . [flags]         round trips/s, latency and processor time of each cell
   go run . idle [flags]    memory per idle connection
   go run . spin [flags]    latency of one connection, with spinning and without
+  go run . fanout [flags]  one message to many connections; -h has its contenders and cells
 
 contenders:
 `)

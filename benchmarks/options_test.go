@@ -25,7 +25,7 @@ func TestSelectCells(t *testing.T) {
 		"10x64x1,10x1024x*": "10x64x1 10x1024x1 10x1024x16",
 	}
 	for patterns, want := range tests {
-		cells, err := selectCells(defaultCells(), patterns)
+		cells, err := selectCells(defaultCells(), patterns, parseCell)
 		var got []string
 		for _, c := range cells {
 			got = append(got, c.String())
@@ -35,7 +35,7 @@ func TestSelectCells(t *testing.T) {
 		}
 	}
 	for _, patterns := range []string{"", "10", "10x64", "10x64x1x2", "0x1x1", "x*y", "1x-1x1", "10x64x1 "} {
-		if cells, err := selectCells(defaultCells(), patterns); err == nil {
+		if cells, err := selectCells(defaultCells(), patterns, parseCell); err == nil {
 			t.Errorf("%q was taken for %v", patterns, cells)
 		}
 	}

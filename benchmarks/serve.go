@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"strconv"
 	"time"
 )
 
@@ -43,15 +44,28 @@ func serve(args []string, in io.Reader, out io.Writer) int {
 	return 0
 }
 
+// startNamed starts an echo server (NAME), or a hub (fanout NAME SIZE).
 func startNamed(args []string) (address string, err error) {
-	if len(args) != 1 {
-		return "", fmt.Errorf("serve: want the name of a contender, not %d arguments", len(args))
+	switch {
+	case len(args) == 1:
+		c, err := find(args[0])
+		if err != nil {
+			return "", err
+		}
+		return c.start()
+	case len(args) == 3 && args[0] == fanoutRequest:
+		h, err := findHub(args[1])
+		if err != nil {
+			return "", err
+		}
+		size, err := strconv.Atoi(args[2])
+		if err != nil || size < 1 {
+			return "", fmt.Errorf("serve: %q is not a size of messages", args[2])
+		}
+		return h.start(size)
+	default:
+		return "", fmt.Errorf("serve: want the name of a contender, not %q", args)
 	}
-	c, err := find(args[0])
-	if err != nil {
-		return "", err
-	}
-	return c.start()
 }
 
 // report is what a server process writes, one JSON object per line.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strconv"
 	"time"
 )
 
@@ -25,10 +26,20 @@ type server struct {
 	reports *json.Decoder
 }
 
-// startServer starts the contender of that name and returns when it listens. It
+// startServer starts the echo server of that name and returns when it listens. It
 // ends with stop, or with ctx.
 func startServer(ctx context.Context, exe, name string) (*server, error) {
-	cmd := exec.CommandContext(ctx, exe, serveCommand, name)
+	return startProcess(ctx, exe, name, name)
+}
+
+// startHub starts the hub of that name, for messages of that size, as startServer
+// does.
+func startHub(ctx context.Context, exe, name string, size int) (*server, error) {
+	return startProcess(ctx, exe, name, fanoutRequest, name, strconv.Itoa(size))
+}
+
+func startProcess(ctx context.Context, exe, name string, request ...string) (*server, error) {
+	cmd := exec.CommandContext(ctx, exe, append([]string{serveCommand}, request...)...)
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -51,6 +62,47 @@ func startServer(ctx context.Context, exe, name string) (*server, error) {
 	}
 	s.address = first.Address
 	return s, nil
+}
+
+// startAll starts the contenders of these names, and the first of them, the base,
+// twice. Those that do not exist on this system are left out.
+func startAll(names []string, start func(name string) (*server, error), log io.Writer) ([]*server, error) {
+	var servers []*server
+	for _, name := range names {
+		s, err := start(name)
+		if errors.Is(err, errNoFloor) {
+			fmt.Fprintf(log, "%s left out: %v\n", name, err)
+			continue
+		}
+		if err != nil {
+			return servers, err
+		}
+		servers = append(servers, s)
+	}
+	if len(servers) == 0 {
+		return nil, errors.New("no contender is left")
+	}
+	base := servers[0].name
+	s, err := start(base)
+	if err != nil {
+		return servers, err
+	}
+	s.name = base + again
+	return append(servers, s), nil
+}
+
+func stopAll(servers []*server) {
+	for _, s := range servers {
+		s.stop()
+	}
+}
+
+func namesOf(servers []*server) []string {
+	var names []string
+	for _, s := range servers {
+		names = append(names, s.name)
+	}
+	return names
 }
 
 // cpu is the processor time that the server has used so far.

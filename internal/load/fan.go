@@ -132,6 +132,9 @@ type FanResult struct {
 	Each     Latency `json:"each"`
 	Late     Latency `json:"late"`
 
+	// Sent is how many messages the first publisher has sent, in all runs so far.
+	Sent int64 `json:"sent"`
+
 	// Verified bytes arrived and were what was expected: those of the warm-up and
 	// of publishers' connections included.
 	Verified int64 `json:"verified_bytes"`

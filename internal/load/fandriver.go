@@ -474,6 +474,7 @@ func (d *fanDriver) result() FanResult {
 		Last:       d.last.latency(),
 		Each:       d.each.latency(),
 		Late:       d.late.latency(),
+		Sent:       d.publishers[0].published,
 		Verified:   d.verified,
 	}
 	if d.measuredTo != never {

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+// hub is a server that takes part in the fan-out: it sends every message that it
+// gets to every connection, the sender's own included. Adding one is a file with
+// its start function and a line in the table below.
+type hub struct {
+	name  string
+	about string
+
+	// start begins to serve on a free port of 127.0.0.1 and returns the address.
+	// Messages have that many bytes and must reach every connection whole, those of
+	// one sender in order. It serves until the process ends.
+	start func(size int) (address string, err error)
+}
+
+// hubBacklog is what a hub may hold for one connection that does not read, in
+// bytes, where it is told so at all. Whoever exceeds it is closed.
+const hubBacklog = 4 << 20
+
+func hubs() []hub {
+	return append([]hub{
+		{"floor", "bare event loops: what a turn has read goes to each connection in one write; 4 MiB backlog, then close", startFloorHub},
+		{"std", "package net: per connection two goroutines and a channel of 256, net.Buffers; a full channel closes", startStdHub},
+	}, rivalHubs()...)
+}
+
+// findHub returns the hub of that name.
+func findHub(name string) (hub, error) {
+	var names []string
+	for _, h := range hubs() {
+		if h.name == name {
+			return h, nil
+		}
+		names = append(names, h.name)
+	}
+	return hub{}, fmt.Errorf("unknown contender %q: want one of %s", name, strings.Join(names, ", "))
+}

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package main
+
+func startFloorHub(int) (string, error) { return "", errNoFloor }
