@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/weirnet/weir/engine"
+	"github.com/weirnet/weir/internal/inject"
+	"github.com/weirnet/weir/internal/sock"
 	"github.com/weirnet/weir/session"
 )
 
@@ -27,6 +29,31 @@ func mustReset(t *testing.T, c net.Conn) {
 	}
 	if !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("the peer got %v, want ECONNRESET", err)
+	}
+}
+
+// sendTooMuch sends three bytes that come back, and one that does not.
+func sendTooMuch(t *testing.T, _ *server, c stream, _ *session.Session) {
+	for range 3 {
+		mustEcho(t, c, "x")
+	}
+	_, err := io.WriteString(c, "x")
+	must(t, err)
+	mustEnd(t, c)
+}
+
+// TestEveryReasonHasAnEnding: whoever adds a reason shows how a peer meets it.
+func TestEveryReasonHasAnEnding(t *testing.T) {
+	elsewhere := map[session.Reason]string{
+		session.ReasonOverload: "TestRejectClosesWhatFindsNoWorker: only mode pool has an executor",
+	}
+	for _, e := range endings {
+		elsewhere[e.reason] = "endings"
+	}
+	for r := session.ReasonPeerClosed; int(r) < session.Reasons; r++ {
+		if elsewhere[r] == "" {
+			t.Errorf("no peer meets %v in any test", r)
+		}
 	}
 }
 
@@ -74,6 +101,16 @@ var endings = []struct {
 		must(t, err)
 		mustEnd(t, c)
 	}},
+	{session.ReasonOverLimit, []engine.Option{engine.WithMessageRate(1, 3)}, sendTooMuch},
+	{session.ReasonOverLimit, []engine.Option{engine.WithByteRate(1, 3)}, sendTooMuch},
+	{session.ReasonIOError, // of the kernel's, that no peer nearby can cause
+		[]engine.Option{engine.WithDeps(inject.Deps{Sockets: failingRecv{sock.Kernel(), syscall.EHOSTUNREACH}})},
+		func(t *testing.T, v *server, c stream, s *session.Session) {
+			_, err := io.WriteString(c, "x")
+			must(t, err)
+			_ = c.CloseWrite() // unless it is closed already
+			mustReset(t, c)
+		}},
 	{session.ReasonShutdown, nil, func(t *testing.T, v *server, c stream, s *session.Session) {
 		v.engine.Stop()
 		mustEnd(t, c)

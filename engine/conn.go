@@ -48,6 +48,7 @@ const (
 	hungUp                          // the connection is dead in both directions
 	paused                          // not to be read
 	behind                          // the same, only because the handlers are
+	throttled                       // the same, only because the peer sent too much
 	stuck                           // output waits for the kernel, since waitingAt
 	armed                           // a unix socket is told of room for output
 	failing                         // output failed: read the rest and close

@@ -25,6 +25,8 @@ func (l *loop) deadline(c *conn) {
 	switch why {
 	case session.ReasonNone: // the peer did not answer our FIN
 		l.mark(c)
+	case session.ReasonOverLimit: // the peer may send again
+		l.settle(c, c.drive().Unthrottle(l.elapsed()))
 	case session.ReasonSlowConsumer:
 		l.settle(c, c.drive().End(why, nil, true))
 	default:
@@ -102,6 +104,11 @@ func (l *loop) nextDeadline(c *conn) (due tick, why session.Reason, ok bool) {
 			if since, ok := c.drive().FrameSince(); ok {
 				consider(tick(since), o.frame, session.ReasonFrameTimeout)
 			}
+		}
+	}
+	if c.flags&throttled != 0 {
+		if at := c.throttledUntil(); !ok || int32(at-due) < 0 {
+			due, why, ok = at, session.ReasonOverLimit, true
 		}
 	}
 	if c.flags&(ending|behind) == 0 {

@@ -96,6 +96,7 @@ func assemble(opts []Option) (*Engine, error) {
 	e.shared.UnreadLimit, e.shared.TaskLimit = o.unread, o.mailbox
 	e.started = e.deps.Clock.Now()
 	e.makeGroups()
+	e.shared.Intake = e.intake()
 	if err := e.makeWorkers(); err != nil {
 		return nil, err
 	}

@@ -20,6 +20,7 @@ import (
 //	open          session, remote                                   (debug)
 //	close         session, remote, reason, cause, unsent, unhandled (debug)
 //	slow_consumer as close                                          (warning)
+//	over_limit    as close                                          (warning)
 //	panic         session, value, stack                             (error)
 //	accept_error  what, cause                                       (warning)
 //	overload      policy, waiting                                   (warning)
@@ -35,6 +36,7 @@ type events struct {
 	clock inject.Clock
 
 	slow   throttle
+	over   throttle
 	broken throttle
 	full   throttle
 	stuck  throttle // handlers
@@ -98,10 +100,16 @@ func (e *events) open(s *session.Session) {
 
 func (e *events) close(s *session.Session, reason *session.CloseError) {
 	level, name, skipped := Debug, "close", int64(0)
-	if reason.Reason == session.ReasonSlowConsumer {
-		n, ok := e.slow.pass(e.second())
-		if ok {
-			level, name, skipped = Warn, "slow_consumer", n
+	var often *throttle
+	switch reason.Reason {
+	case session.ReasonSlowConsumer:
+		often = &e.slow
+	case session.ReasonOverLimit:
+		often = &e.over
+	}
+	if often != nil {
+		if n, ok := often.pass(e.second()); ok {
+			level, name, skipped = Warn, reason.Reason.String(), n
 		}
 	}
 	if !e.ring.enabled(level) {

@@ -218,6 +218,10 @@ func TestEventsAndTheirFields(t *testing.T) {
 				"unsent": int64(9), "unhandled": int64(8), "cause": "broken pipe", "skipped": nil}},
 		{"slow_consumer", Warn, func() { e.close(s, &session.CloseError{Reason: session.ReasonSlowConsumer, Unsent: 9}) },
 			map[string]any{"session": int64(77), "reason": "slow_consumer", "unsent": int64(9), "skipped": int64(0)}},
+		{"over_limit", Warn, func() {
+			e.close(s, &session.CloseError{Reason: session.ReasonOverLimit, Err: &session.LimitError{Unit: "bytes", PerSecond: 7, Burst: 5}})
+		},
+			map[string]any{"session": int64(77), "reason": "over_limit", "skipped": int64(0), "cause": "more than 7 bytes per second, and 5 at once"}},
 		{"panic", Error, func() { e.panicked(77, errors.New("boom"), []byte("the stack")) },
 			map[string]any{"session": int64(77), "value": "boom", "stack": "the stack", "skipped": int64(0)}},
 		{"accept_error", Warn, func() { e.acceptError(acceptPaused, syscall.EMFILE) },
@@ -298,6 +302,7 @@ func TestEventsOfPeersAreThrottled(t *testing.T) {
 	e := watched(log, clock)
 	for name, cause := range map[string]func(){
 		"slow_consumer": func() { e.close(testSession(""), &session.CloseError{Reason: session.ReasonSlowConsumer}) },
+		"over_limit":    func() { e.close(testSession(""), &session.CloseError{Reason: session.ReasonOverLimit}) },
 		"panic":         func() { e.panicked(1, "x", nil) },
 		"accept_error":  func() { e.acceptError(acceptSkipped, syscall.EPERM) },
 		"overload":      func() { e.overloaded("reject", 1) },

@@ -50,6 +50,7 @@ type options struct {
 	conn      sock.ConnOptions
 
 	entry      entryLimits
+	intake     intakeLimits
 	readSize   int
 	readBudget int
 	mailbox    int

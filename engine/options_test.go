@@ -59,6 +59,9 @@ func TestBadOptions(t *testing.T) {
 		{"accept rate", 0, WithAcceptRate(1, 0)},
 		{"accept rate", rate.Most + 1, WithAcceptRate(rate.Most+1, 1)},
 		{"accept rate", rate.Most + 1, WithAcceptRate(1, rate.Most+1)},
+		{"message rate", -1, WithMessageRate(-1, 1)},
+		{"message rate", 0, WithMessageRate(1, 0)},
+		{"byte rate", rate.Most + 1, WithByteRate(rate.Most+1, 1)},
 		{"unread", 0, WithUnread(0)},
 		{"pool size", 0, WithPoolSize(0)},
 		{"pool", (*ants.Pool)(nil), WithPool(nil)},
@@ -110,6 +113,8 @@ func TestGoodBoundaries(t *testing.T) {
 		"longest deadline":     WithLifetime(math.MaxInt64),
 		"shortest linger":      WithLinger(deadlineMin),
 		"last placement":       WithPlacement(SourceHash),
+		"no byte rate":         WithByteRate(0, 0),
+		"highest message rate": WithMessageRate(rate.Most, rate.Most),
 		"no accept rate":       WithAcceptRate(0, 0),
 		"highest accept rate":  WithAcceptRate(rate.Most, rate.Most),
 		"no most of sessions":  WithMaxSessions(0),
@@ -132,7 +137,7 @@ func TestDefaults(t *testing.T) {
 		o.readBudget != 256<<10 || o.mailbox != 1024 ||
 		o.lowWater != 64<<10 || o.highWater != 256<<10 || o.outboundCap != 4<<20 || o.outboundTotal <= 0 ||
 		o.idle != 0 || o.lifetime != 0 || o.stall != 30*time.Second || o.linger != 5*time.Second || o.drain != 10*time.Second ||
-		o.entry != (entryLimits{}) || o.halfOpen || o.crash || o.logger == nil {
+		o.entry != (entryLimits{}) || o.intake != (intakeLimits{}) || o.halfOpen || o.crash || o.logger == nil {
 		t.Errorf("defaults are %+v", o)
 	}
 }

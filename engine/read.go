@@ -78,13 +78,16 @@ func (l *loop) advanceSegment(n int) {
 // pause stops reading c, or goes on, as its session's status says.
 func (l *loop) pause(c *conn, st transport.Status) {
 	if c.flags&ending != 0 {
-		st &^= transport.Paused | transport.Full // what comes is thrown away
+		st &^= transport.Paused | transport.Throttled | transport.Full // what comes is thrown away
 	}
-	c.flags &^= behind
+	c.flags &^= behind | throttled
 	switch {
 	case st&transport.Paused != 0:
 		c.flags |= paused
 		l.closeIfDeaf(c)
+	case st&transport.Throttled != 0: // before Full: handlers get on only when it is over
+		c.flags |= paused | throttled
+		l.schedule(c)
 	case st&transport.Full != 0:
 		c.flags |= paused | behind
 	case c.flags&paused != 0:
@@ -98,9 +101,11 @@ func (l *loop) pause(c *conn, st transport.Status) {
 
 // closeIfDeaf closes a session that has hung up and would not find out by
 // reading, because it is paused or has read the peer's FIN. What it has not read
-// is lost, as it could not answer. If only its handlers are behind it will be read.
+// is lost, as it could not answer. If only its handlers are behind, or it sent too
+// much, it will be read.
 func (l *loop) closeIfDeaf(c *conn) {
-	if c.flags&hungUp == 0 || c.flags&(paused|sawFIN) == 0 || c.flags&(behind|sawFIN) == behind {
+	willRead := c.flags&(behind|throttled) != 0 && c.flags&sawFIN == 0
+	if c.flags&hungUp == 0 || c.flags&(paused|sawFIN) == 0 || willRead {
 		return
 	}
 	c.flags &^= hungUp // it is known to the session from here on

@@ -50,6 +50,8 @@ type Stats struct {
 	Opened uint64            // sessions whose OnOpen was called
 	Closed map[string]uint64 // sessions whose OnClose was called, by Reason; none is left out
 
+	Throttled uint64 // times a session waited for WithMessageRate or WithByteRate
+
 	BytesIn  uint64
 	BytesOut uint64 // taken by the kernel
 	Unsent   uint64 // bytes that sessions had queued when they ended
@@ -135,6 +137,9 @@ func (e *Engine) Stats() Stats {
 	now := time.Now()
 	st.OldestHandler = age(&e.overseer.watchdog.handler, now)
 	st.LoopLag = max(st.LoopLag, age(&e.overseer.watchdog.turn, now))
+	if e.shared.Intake != nil {
+		st.Throttled = e.shared.Intake.Throttled.Load()
+	}
 	st.LogDropped = e.log.ring.dropped()
 	st.Memory.Buffers = e.pool.Stats()
 	e.lookAtSessions(&st)

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"github.com/weirnet/weir/buffer"
 	"github.com/weirnet/weir/internal/transport"
@@ -44,13 +45,15 @@ func (d Driver) Deliver(segment *buffer.Segment, p []byte, at uint32) transport.
 	s.mu.Lock()
 	shared := s.link.Shared()
 	switch {
-	case s.State() != Open:
+	case s.State() != Open || shared.Intake != nil && !s.admitBytes(shared.Intake, len(p)):
 		if s.ended != nil {
 			s.ended.Unhandled += len(p)
 		}
 	case shared.Pooled || s.in != nil || s.flags&scheduled != 0 || s.codec() != nil:
 		s.bytesIn += uint64(len(p))
 		s.keep(segment, p, at)
+	case shared.Intake != nil && !s.admitMessage(shared.Intake):
+		s.ended.Unhandled += len(p)
 	default:
 		s.bytesIn += uint64(len(p))
 		s.messagesIn++
@@ -176,6 +179,28 @@ func (d Driver) FrameFrom(at uint32) {
 	if d.s.in != nil {
 		d.s.in.began, d.s.in.latest = at, at
 	}
+}
+
+// Unthrottle ends what a throttled session waits for if the time is over: now is the time since
+// the engine started.
+func (d Driver) Unthrottle(now time.Duration) transport.Status {
+	s := d.s
+	s.mu.Lock()
+	shared := s.link.Shared()
+	if s.extra != nil {
+		s.extra.quota.pass(now)
+	}
+	return s.leaveLoop(shared)
+}
+
+// ThrottledUntil is when that will be, 0 if the session is not throttled.
+func (d Driver) ThrottledUntil() time.Duration {
+	d.s.mu.Lock()
+	defer d.s.mu.Unlock()
+	if !d.s.throttled() {
+		return 0
+	}
+	return d.s.extra.quota.wait()
 }
 
 // Peer is the peer's address, zero on unix sockets.

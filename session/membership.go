@@ -26,9 +26,10 @@ const nowhere = -1
 
 // extra is what few sessions have.
 type extra struct {
-	ctx     *sessionContext
-	groups  []*membership // in the order of joining; guarded by the session's lock
-	lagging []*membership // those behind; the loop's
+	ctx     *sessionContext // of Context
+	quota   quota           // where it is limited what peers send
+	groups  []*membership   // in the order of joining; guarded by the session's lock
+	lagging []*membership   // those behind; the loop's
 }
 
 // more returns what few sessions have. The caller holds the lock.

@@ -33,7 +33,7 @@ type stream struct {
 	room     *room
 	codec    frame.Codec
 	branches []*branch // one per loop
-	count    int      // members
+	count    int       // members
 
 	head, tail []byte // what goes around the message that is being written
 

@@ -32,6 +32,7 @@ type Session struct {
 	flags flags
 	told  transport.Status // what the loop knows, or was asked to look at
 	in    *strand          // nil while the handlers have nothing to do
+	extra *extra           // nil while the session needs none of it
 
 	// Write side: anybody appends to out, but only whoever set the writing flag
 	// consumes; see send.go.
@@ -50,7 +51,6 @@ type Session struct {
 
 	// The user's.
 	value any
-	extra *extra // nil for most
 }
 
 // flags are a session's small states, guarded by its lock.
@@ -248,8 +248,11 @@ func (s *Session) Post(task func()) error {
 func (s *Session) status() (st transport.Status) {
 	lags := s.flags&lagging != 0
 	waiting := s.queued() > 0 || lags
-	if s.paused() {
+	if s.held() {
 		st |= transport.Paused
+	}
+	if s.throttled() {
+		st |= transport.Throttled
 	}
 	if s.in != nil && s.full() {
 		st |= transport.Full
@@ -281,9 +284,14 @@ func (s *Session) status() (st transport.Status) {
 	return st
 }
 
-// paused tells whether messages are to wait. When nothing can be written any
-// more, what is left is handled all the same.
+// paused tells whether messages are to wait.
 func (s *Session) paused() bool {
+	return s.held() || s.throttled() && s.extra.quota.showAt != 0
+}
+
+// held tells whether they are to wait for the user, or for output to leave. When
+// nothing can be written any more, what is left is handled all the same.
+func (s *Session) held() bool {
 	return s.flags&failed == 0 && s.flags&(userPaused|highWater) != 0
 }
 

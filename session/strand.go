@@ -196,10 +196,18 @@ func (s *Session) do(d duty, shared *transport.Shared) {
 	}
 }
 
-// show gives the handler the first message of what was received, if there is one.
+// show gives the handler the first message of what was received, if there is one and it
+// is not too much.
 func (s *Session) show(shared *transport.Shared) {
 	view, segment, ok := s.takeMessage()
 	if !ok {
+		return
+	}
+	if shared.Intake != nil && !s.admitMessage(shared.Intake) {
+		s.ended.Unhandled += len(view) // the session has ended
+		if segment != nil {
+			segment.Release()
+		}
 		return
 	}
 	s.view = segment

@@ -59,7 +59,7 @@ func simulate(t *testing.T, seed uint64) (sum uint64, lines int) {
 			t.Fatal(report)
 		}
 		sum, lines = s.trace.sum.Sum64(), s.trace.lines
-		t.Logf("%d steps, %d lines, %d sessions, %d bytes in, %d out", s.steps, s.trace.lines, s.opened, s.engine.Stats().BytesIn, s.engine.Stats().BytesOut)
+		t.Logf("%d steps, %d lines, %d sessions, %d waits, %d bytes in, %d out", s.steps, s.trace.lines, s.opened, s.engine.Stats().Throttled+s.engine.Stats().AcceptWaits, s.engine.Stats().BytesIn, s.engine.Stats().BytesOut)
 	})
 	return sum, lines
 }
@@ -86,6 +86,16 @@ func (s *simulation) setUp() {
 	if hasty {
 		opts = append(opts, engine.WithIdleTimeout(200*time.Millisecond), engine.WithLifetime(time.Second),
 			engine.WithFirstMessageTimeout(50*time.Millisecond))
+	}
+	if s.chance(0.2) {
+		// Whoever is over a limit waits, and loses nothing.
+		opts = append(opts, engine.WithThrottle(), engine.WithByteRate(s.between(8<<10, 256<<10), s.between(1, 16<<10)))
+		if s.chance(0.5) {
+			opts = append(opts, engine.WithMessageRate(s.between(50, 1000), s.between(1, 100)))
+		}
+	}
+	if s.chance(0.1) {
+		opts = append(opts, engine.WithAcceptRate(s.between(10, 1000), s.between(1, 10)))
 	}
 	halfOpen := s.chance(0.3)
 	if halfOpen {

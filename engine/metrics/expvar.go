@@ -29,6 +29,7 @@ import (
 //	handlers_running, overloads_total           at the executor; times it refused
 //	blocked_handlers_total, blocked_loops_total what the watchdog reported
 //	oldest_handler_seconds, loop_lag_seconds    see engine.Stats
+//	throttled_total                             how often sessions waited for their rate
 //	bytes_in_total, bytes_out_total             taken from and by the kernel
 //	unsent_bytes_total, queued_bytes            queued when sessions ended; now
 //	session_queued_bytes_average, ..._max       of the sessions, now

@@ -23,6 +23,7 @@ type values struct {
 	BlockedLoops    uint64  `json:"blocked_loops_total"`
 	OldestHandler   float64 `json:"oldest_handler_seconds"`
 	LoopLag         float64 `json:"loop_lag_seconds"`
+	Throttled       uint64  `json:"throttled_total"`
 
 	BytesIn       uint64 `json:"bytes_in_total"`
 	BytesOut      uint64 `json:"bytes_out_total"`
@@ -71,6 +72,7 @@ func valuesOf(st engine.Stats) values {
 		Sessions: st.Sessions, Waiting: st.Waiting, Handlers: st.Handlers, Overloads: st.Overloads,
 		BlockedHandlers: st.BlockedHandlers, BlockedLoops: st.BlockedLoops,
 		OldestHandler: st.OldestHandler.Seconds(), LoopLag: st.LoopLag.Seconds(),
+		Throttled: st.Throttled,
 
 		BytesIn: st.BytesIn, BytesOut: st.BytesOut, Unsent: st.Unsent, Queued: st.Queued,
 		QueuedAverage: st.Memory.QueuedAverage, QueuedMax: st.Memory.QueuedMax, QueuedMaxID: st.Memory.QueuedMaxID,

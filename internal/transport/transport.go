@@ -62,16 +62,17 @@ type Status uint16
 
 // The bits of a Status.
 const (
-	Paused   Status = 1 << iota // do not read: the user asked, or output is above high water
-	Blocked                     // output is queued and the kernel takes no more: tell when Writable
-	Pending                     // output is queued and nobody writes it: call Writable
-	Draining                    // no more messages are wanted; close when Drained
-	Drained                     // all output is in the kernel, FIN included
-	Aborted                     // close now, and drop what is queued
-	Failed                      // a write failed: read what is left, then close
-	Exposed                     // the descriptor was shown to the user; a duplicate may exist
-	Full                        // do not read: the strand has enough to do
-	Due                         // the strand has something to do: whoever is told so by a Driver has it run
+	Paused    Status = 1 << iota // do not read: the user asked, or output is above high water
+	Blocked                      // output is queued and the kernel takes no more: tell when Writable
+	Pending                      // output is queued and nobody writes it: call Writable
+	Draining                     // no more messages are wanted; close when Drained
+	Drained                      // all output is in the kernel, FIN included
+	Aborted                      // close now, and drop what is queued
+	Failed                       // a write failed: read what is left, then close
+	Exposed                      // the descriptor was shown to the user; a duplicate may exist
+	Full                         // do not read: the strand has enough to do
+	Throttled                    // do not read before ThrottledUntil, then call Unthrottle
+	Due                          // the strand has something to do: whoever is told so by a Driver has it run
 )
 
 // Shared is what the sessions of one engine have in common. The engine fills it
@@ -121,6 +122,8 @@ type Shared struct {
 
 	// Cork gathers what handlers leave for loops.
 	Cork Cork
+	// Intake limits what each peer may send; nil if nothing does.
+	Intake *Intake
 
 	// Panicked is told of a recovered panic, on the goroutine that panicked.
 	Panicked func(id uint64, value any, stack []byte)
