@@ -141,6 +141,10 @@ func everyReason(t *testing.T, s setting) {
 				t.Errorf("the context's cause is %v, want what OnClose got", context.Cause(ctx))
 			}
 			until(t, "counted", func() bool { return v.engine.Stats().Closed[e.reason.String()] == 1 })
+			until(t, "remembered", func() bool { return len(v.engine.RecentlyClosed()) == 1 })
+			if got := v.engine.RecentlyClosed()[0]; got.ID != opened.ID() || got.Reason != e.reason || got.Unsent != reason.Unsent {
+				t.Errorf("remembered as %+v", got)
+			}
 		})
 	}
 }

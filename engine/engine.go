@@ -34,6 +34,7 @@ type Engine struct {
 	users   *session.Groups
 
 	admission admission
+	recent    recent
 
 	executor workers // nil where loops run handlers
 	overseer overseer
@@ -88,6 +89,7 @@ func assemble(opts []Option) (*Engine, error) {
 	e.log = events{ring: newLogRing(o.logger), clock: e.deps.Clock}
 	e.pool = buffer.NewPool(buffer.Config{MaxIdleBytes: o.idleBuffers, Debug: o.debugBuffers})
 	e.admission.limits = o.entry
+	e.recent.ring = make([]closing, o.recent)
 	e.shared.Pool = e.pool
 	e.shared.LowWater, e.shared.HighWater, e.shared.Cap = o.lowWater, o.highWater, o.outboundCap
 	e.shared.QueuedCap = o.outboundTotal

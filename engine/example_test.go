@@ -164,6 +164,30 @@ func ExampleEngine_Kick() {
 	// true
 }
 
+// The last sessions that closed are remembered, for whoever comes to look.
+func ExampleEngine_RecentlyClosed() {
+	e, err := engine.New()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	reasons := make(chan error, 1)
+	l, err := e.Listen("tcp", "127.0.0.1:0", guest{make(chan uint64, 1), reasons})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ask("tcp", l.Addr().String(), "hello")
+	<-reasons
+	_ = e.Close()
+
+	for _, c := range e.RecentlyClosed() {
+		fmt.Println(c.Reason.String(), c.BytesIn, "bytes in,", c.BytesOut, "out")
+	}
+	// Output:
+	// peer_closed 5 bytes in, 0 out
+}
+
 // guest tells of its sessions' coming and going.
 type guest struct {
 	ids     chan uint64

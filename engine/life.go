@@ -94,7 +94,9 @@ func (l *loop) close(c *conn) {
 	if opened {
 		l.stats.closed[reason.Reason].Add(1)
 		l.stats.unsent.Add(uint64(reason.Unsent))
-		l.stats.bytesOut.Add(s.Stats().BytesOut)
+		did := s.Stats()
+		l.stats.bytesOut.Add(did.BytesOut)
+		l.remember(driver.Peer(), s.ID(), did, reason)
 		l.engine.log.close(s, reason)
 	}
 	c.Release()

@@ -77,6 +77,7 @@ type options struct {
 	groups    func(name string) session.GroupConfig
 	backplane session.Backplane
 
+	recent       int
 	halfOpen     bool
 	crash        bool
 	debugBuffers bool
@@ -105,6 +106,7 @@ func collect(opts []Option) (options, error) {
 		linger:      5 * time.Second,
 		drain:       10 * time.Second,
 		watchdog:    100 * time.Millisecond,
+		recent:      recentDefault,
 	}
 	for _, set := range opts {
 		set(&o)

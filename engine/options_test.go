@@ -62,6 +62,8 @@ func TestBadOptions(t *testing.T) {
 		{"message rate", -1, WithMessageRate(-1, 1)},
 		{"message rate", 0, WithMessageRate(1, 0)},
 		{"byte rate", rate.Most + 1, WithByteRate(rate.Most+1, 1)},
+		{"recently closed", -1, WithRecentlyClosed(-1)},
+		{"recently closed", recentMax + 1, WithRecentlyClosed(recentMax + 1)},
 		{"unread", 0, WithUnread(0)},
 		{"pool size", 0, WithPoolSize(0)},
 		{"pool", (*ants.Pool)(nil), WithPool(nil)},
@@ -137,7 +139,7 @@ func TestDefaults(t *testing.T) {
 		o.readBudget != 256<<10 || o.mailbox != 1024 ||
 		o.lowWater != 64<<10 || o.highWater != 256<<10 || o.outboundCap != 4<<20 || o.outboundTotal <= 0 ||
 		o.idle != 0 || o.lifetime != 0 || o.stall != 30*time.Second || o.linger != 5*time.Second || o.drain != 10*time.Second ||
-		o.entry != (entryLimits{}) || o.intake != (intakeLimits{}) || o.halfOpen || o.crash || o.logger == nil {
+		o.entry != (entryLimits{}) || o.intake != (intakeLimits{}) || o.recent != 256 || o.halfOpen || o.crash || o.logger == nil {
 		t.Errorf("defaults are %+v", o)
 	}
 }

@@ -13,6 +13,7 @@ import (
 //
 //	/debug/pprof/   profiles, for go tool pprof
 //	/stats          the engine's counters and the process's memory
+//	/closed         the sessions that closed last, and why
 //
 // It has a mux of its own. Importing net/http/pprof also registers the profiles
 // with http.DefaultServeMux, which nothing here serves.
@@ -34,6 +35,7 @@ func listenDebug(address string, e *engine.Engine) (*debugServer, error) {
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, r *http.Request) { serveStats(w, r, e) })
+	mux.HandleFunc("GET /closed", func(w http.ResponseWriter, _ *http.Request) { serveClosed(w, e.RecentlyClosed()) })
 	d := &debugServer{http: http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}, listener: l}
 	go d.http.Serve(l) // returns at close
 	return d, nil

@@ -124,5 +124,14 @@ func TestDebugEndpoint(t *testing.T) {
 	})
 	c.Close()
 	awaitStats(t, debug, func(st engine.Stats) bool { return st.Closed["peer_closed"] == 1 })
+	t.Run("closed", func(t *testing.T) {
+		status, kind, body := get(t, debug+"/closed")
+		if status != http.StatusOK || !strings.HasPrefix(kind, "text/plain") {
+			t.Errorf("%d, content type %q", status, kind)
+		}
+		if !strings.Contains(body, "peer_closed") || !strings.Contains(body, c.LocalAddr().String()) || !strings.Contains(body, "in 12 B") {
+			t.Errorf("the session that closed is not in\n%s", body)
+		}
+	})
 	p.end(os.Interrupt, 0)
 }

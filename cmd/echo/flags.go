@@ -35,7 +35,7 @@ func (s *settings) define(fs *flag.FlagSet) {
 	fs.DurationVar(&s.stall, "stall", 30*time.Second, "close a session that takes nothing of what is queued for it for this long; 0 is never")
 	fs.DurationVar(&s.spin, "spin", 0, "look for work for this long before sleeping: 20µs to 50µs halve the round trip of a lone connection and keep a processor busy")
 	fs.Func("log", "log events of this `level` and above as JSON lines on standard error: debug, info, warn, error or off (default info)", s.setLog)
-	fs.StringVar(&s.debug, "debug", "", "serve pprof and /stats over HTTP on this `address`, for example 127.0.0.1:7001; anybody who reaches it may read (default off)")
+	fs.StringVar(&s.debug, "debug", "", "serve pprof, /stats and /closed over HTTP on this `address`, for example 127.0.0.1:7001; anybody who reaches it may read (default off)")
 }
 
 // defineMode declares -mode, which server and demo share.

@@ -40,6 +40,7 @@ Examples:
   curl 127.0.0.1:7001/stats               counters as text
   curl '127.0.0.1:7001/stats?format=json' the same as JSON
   curl '127.0.0.1:7001/stats?gc=1'        after a garbage collection
+  curl 127.0.0.1:7001/closed              the sessions that closed last, and why
   go tool pprof 127.0.0.1:7001/debug/pprof/profile?seconds=5
 `
 
