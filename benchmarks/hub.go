@@ -25,6 +25,8 @@ const hubBacklog = 4 << 20
 func hubs() []hub {
 	return append([]hub{
 		{"floor", "bare event loops: what a turn has read goes to each connection in one write; 4 MiB backlog, then close", startFloorHub},
+		{"weir", "mode pool, one group that everybody joins", startPooledWeirHub},
+		{"weir-inline", "the same in mode inline", startInlineWeirHub},
 		{"std", "package net: per connection two goroutines and a channel of 256, net.Buffers; a full channel closes", startStdHub},
 	}, rivalHubs()...)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/weirnet/weir/internal/inject"
 	"github.com/weirnet/weir/internal/sock"
 	"github.com/weirnet/weir/session"
+	"github.com/weirnet/weir/session/frame"
 )
 
 // How sessions end, and what both sides are told.
@@ -96,6 +97,13 @@ var endings = []struct {
 		must(t, s.CloseWith(fmt.Errorf("no such verb: %w", session.ReasonProtocolError)))
 		mustEnd(t, c)
 	}},
+	{session.ReasonFrameTimeout, []engine.Option{engine.WithFrameTimeout(20 * time.Millisecond)},
+		func(t *testing.T, v *server, c stream, s *session.Session) {
+			s.SetCodec(frame.Default())
+			_, err := c.Write([]byte{0, 0})
+			must(t, err)
+			mustEnd(t, c)
+		}},
 	{session.ReasonHandlerPanic, nil, func(t *testing.T, v *server, c stream, s *session.Session) {
 		_, err := io.WriteString(c, "panic")
 		must(t, err)
