@@ -18,7 +18,8 @@ var (
 	ErrBadLength = errors.New("frame: bad length")
 
 	// ErrDelimiter: the payload contains the delimiter, or would together with
-	// the one that follows, so that it would be cut in the wrong place.
+	// the one that follows, so that it would be cut in the wrong place; or it is
+	// a line that ends with '\r', which would be cut off.
 	ErrDelimiter = errors.New("frame: delimiter in the payload")
 
 	// ErrSize: the payload has not the size that all frames of the codec have.
