@@ -37,7 +37,7 @@ cross: ## build and vet, tests included, for the other systems
 fuzz: ## every fuzz target for FUZZTIME each
 	@set -e; $(GO) list ./... | while read p; do \
 		for f in $$($(GO) test -list '^Fuzz' $$p | grep ^Fuzz || true); do \
-			echo "fuzz $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p; \
+			echo "fuzz $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x $$p; \
 		done; \
 	done
 
