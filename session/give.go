@@ -13,38 +13,46 @@ import (
 // wait for feed. It reports false if the session takes no more messages.
 func (s *Session) give(t *batch) (gone int, open bool) {
 	s.mu.Lock()
-	defer s.unlock()
 	if s.State() != Open || s.flags&(finWanted|aborted|failed|departed) != 0 {
+		s.mu.Unlock()
 		return 0, false
 	}
 	if s.queued() > 0 && s.writeFree() {
 		s.carry() // what a handler has sent so far does not gather any longer
 	}
 	if s.queued() == 0 && s.writeFree() {
-		gone = s.writePast(t.runs, t.views)
+		gone = s.writePast(t)
+	}
+	if gone == t.messages && s.out == nil && s.flags&finWanted == 0 {
+		s.mu.Unlock() // nothing has changed that the loop must know
+	} else {
+		s.unlock()
 	}
 	return gone, true
 }
 
-// writePast writes views of runs past the queue, which is empty, and returns how many
+// writePast writes t past the queue, which is empty, and returns how many of its
 // messages are gone. The caller holds the lock, which is released meanwhile, and has
-// found the write side free.
-func (s *Session) writePast(runs []run, views [][]byte) (gone int) {
+// found the write side free. The descriptor stays open: its loop has a count.
+func (s *Session) writePast(t *batch) (gone int) {
 	link := s.link
-	link.Acquire()
 	s.flags |= writing
 	s.mu.Unlock()
 	var n int
 	var errno syscall.Errno
-	if len(views) == 1 {
-		n, errno = link.Send(views[0])
+	if len(t.views) == 1 {
+		n, errno = link.Send(t.views[0])
 	} else {
-		n, errno = link.Sendv(views)
+		n, errno = link.Sendv(t.views)
 	}
 	s.mu.Lock()
 	s.flags &^= writing
 	s.bytesOut += uint64(n)
-	gone = s.queueRest(runs, n)
+	if n == t.bytes && s.out == nil && s.flags&finWanted == 0 {
+		s.messagesOut += uint64(t.messages)
+		return t.messages
+	}
+	gone = s.queueRest(t.runs, n)
 	s.messagesOut += uint64(gone)
 	switch errno {
 	case 0:
@@ -54,7 +62,6 @@ func (s *Session) writePast(runs []run, views [][]byte) (gone int) {
 		s.fail(errno)
 	}
 	s.flush() // the rest, and what others have queued meanwhile
-	link.Release()
 	return gone
 }
 
@@ -147,7 +154,7 @@ func (s *Session) feedOne(m *membership) {
 		}
 	}
 	if t.messages > 0 {
-		gone := s.writePast(t.runs, t.views)
+		gone := s.writePast(t)
 		m.behind.drop(gone)
 		b.tally.delivered += gone
 		b.tally.queued -= gone

@@ -6,7 +6,6 @@ import (
 	"github.com/weirnet/weir/buffer"
 	"github.com/weirnet/weir/internal/fifo"
 	"github.com/weirnet/weir/internal/transport"
-	"github.com/weirnet/weir/session/frame"
 )
 
 // A strand is what a session has for its handlers to do, in the order in which
@@ -28,10 +27,12 @@ type strand struct {
 	duties  uint64                 // that were done by it, also for other sessions
 
 	// Of the frame that unread begins with, where there is a codec.
-	need   int    // how many bytes there must be before it is worth looking
-	seen   int    // how many were looked at
-	began  uint32 // when its first byte came; as Driver.Deliver has it
-	latest uint32 // when the last byte came
+	need int // how many bytes there must be before it is worth looking
+	seen int // how many were looked at
+
+	cutting bool   // the codec is at work
+	began   uint32 // when its first byte came; as Driver.Deliver has it
+	latest  uint32 // when the last byte came
 
 	charged int // bytes that Shared.Unread counts for it
 }
@@ -125,6 +126,7 @@ func (s *Session) due() bool { return s.flags&scheduled == 0 && s.next() != noth
 // the strand then stays scheduled. The caller holds the lock, which is released
 // while handlers run, and has set the scheduled flag.
 func (s *Session) run(shared *transport.Shared) (again bool) {
+	defer s.recoverCut(&again)
 	for range runBudget {
 		d := s.next()
 		if d == nothing {
@@ -140,6 +142,19 @@ func (s *Session) run(shared *transport.Shared) (again bool) {
 	s.flags &^= scheduled
 	s.rest()
 	return false
+}
+
+// recoverCut ends the session if its codec panicked, at what a peer has sent. To be
+// deferred; the lock is held.
+func (s *Session) recoverCut(again *bool) {
+	if s.in == nil || !s.in.cutting {
+		return
+	}
+	s.in.cutting = false
+	if value := recover(); value != nil {
+		_ = s.end(ReasonProtocolError, &PanicError{Value: value}, 0) // cannot fail: it was not ending
+		*again = true
+	}
 }
 
 // rest gives back a strand that has nothing to do.
@@ -212,7 +227,9 @@ func (s *Session) show(shared *transport.Shared) {
 	}
 	s.view = segment
 	s.messagesIn++
-	s.tell() // reading may go on meanwhile
+	if s.told&transport.Full != 0 {
+		s.tell() // reading may go on meanwhile
+	}
 	s.mu.Unlock()
 	s.callMessage(shared, Frame{bytes: view, segment: segment, pool: shared.Pool})
 	s.mu.Lock()
@@ -230,7 +247,9 @@ func (s *Session) takeMessage() (view []byte, segment *buffer.Segment, ok bool) 
 	if codec := s.codec(); codec == nil {
 		view = in.unread.First(maxShow)
 	} else {
-		cut, err := in.cut(codec)
+		in.cutting = true
+		cut, err := codec.Cut(in.unread, in.seen)
+		in.cutting = false
 		if err != nil {
 			_ = s.end(ReasonProtocolError, err, 0) // cannot fail: it was not ending
 			return nil, nil, false
@@ -248,16 +267,6 @@ func (s *Session) takeMessage() (view []byte, segment *buffer.Segment, ok bool) 
 	in.unread.Consume(len(view) + tail)
 	in.began = in.latest
 	return view, segment, true
-}
-
-// cut finds the first frame. A codec that panics has found something wrong.
-func (in *strand) cut(codec frame.Codec) (cut frame.Cut, err error) {
-	defer func() {
-		if value := recover(); value != nil {
-			err = &PanicError{Value: value}
-		}
-	}()
-	return codec.Cut(in.unread, in.seen)
 }
 
 // maxShow is the most that a handler is given at once, bytes.
