@@ -8,6 +8,7 @@ import (
 
 	"github.com/weirnet/weir/poller"
 	"github.com/weirnet/weir/session"
+	"github.com/weirnet/weir/session/frame"
 )
 
 // sends has c's peer send text, and the loop hear of it.
@@ -165,4 +166,38 @@ func TestThrottledSessionsDrain(t *testing.T) {
 	st.tell(c, poller.Readable|poller.ReadClosed)
 	st.loop.turn()
 	w.wantReason(t, session.ReasonShutdown)
+}
+
+// Frames count one by one, however many come at once: those above the burst end the
+// session, or wait for their tokens in the strand.
+func TestFramesAreCountedOneByOne(t *testing.T) {
+	const lines = "one\ntwo\nthree\nfour\nfive\n"
+	for _, mode := range []Option{WithMode(Single), WithUnread(1)} {
+		heard := ""
+		w := &watcher{message: func(_ *session.Session, f session.Frame) { heard += string(f.Bytes()) + " " }}
+		st := newStage(t, mode, WithMessageRate(1, 3), WithLinger(time.Second))
+		c := st.connect(session.Framed(w, frame.Lines()))
+		st.sends(c, lines)
+		st.loop.turn()
+		if heard != "one two three " || c.flags&ending == 0 {
+			t.Errorf("heard %q, flags %b", heard, c.flags)
+		}
+		st.pass(2 * time.Second)
+		w.wantReason(t, session.ReasonOverLimit)
+		var why *session.CloseError
+		if len(w.reasons) == 1 && errors.As(w.reasons[0], &why) && why.Unhandled != len("four"+"five\n") {
+			t.Errorf("%d bytes unhandled", why.Unhandled)
+		}
+
+		heard = ""
+		st = newStage(t, mode, WithMessageRate(1, 3), WithThrottle())
+		c = st.connect(session.Framed(w, frame.Lines()))
+		st.sends(c, lines)
+		for i, want := range []string{"one two three ", "one two three four ", "one two three four five "} {
+			if st.pass(900 * time.Millisecond); heard != want {
+				t.Errorf("after %d seconds: heard %q, want %q", i, heard, want)
+			}
+			st.pass(200 * time.Millisecond)
+		}
+	}
 }
