@@ -35,6 +35,7 @@ func (c *Cork) Release() {
 // Hold has h let go soon, or now if nobody gathers.
 func (c *Cork) Hold(h *Held) {
 	if c.gathering.Load() == 0 {
+		c.Flush() // what was there before goes first
 		h.Go()
 		return
 	}
@@ -54,16 +55,21 @@ func (c *Cork) Hold(h *Held) {
 	}
 }
 
-// Flush lets go of everything.
+// Flush lets go of everything, in the order in which it came.
 func (c *Cork) Flush() {
 	if c.held.Load() == nil {
 		return
 	}
+	var first *Held
 	for h := c.held.Swap(nil); h != nil; {
-		next := h.next
-		h.next = nil
+		older := h.next
+		h.next = first
+		first, h = h, older
+	}
+	for first != nil {
+		h := first
+		first, h.next = h.next, nil
 		h.held.Store(false) // before it goes: what comes from now on may be too late for it
 		h.Go()
-		h = next
 	}
 }
