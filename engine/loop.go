@@ -218,8 +218,12 @@ func (l *loop) readReady() {
 // 4. Take the mailbox.
 func (l *loop) takeMail() {
 	l.mail.answer()
+	order := l.order.Load()
+	if order != l.obeyed {
+		l.engine.shared.Cork.Flush()
+	}
 	l.mail.errands.RunAll() // before an order ends the sessions that they are for
-	if order := l.order.Load(); order != l.obeyed {
+	if order != l.obeyed {
 		l.obey(order)
 	}
 	if l.asked.Swap(false) {

@@ -25,6 +25,9 @@ type mailbox struct {
 	limit  int
 	sealed bool
 
+	ended atomic.Bool // no loop does errands any more
+	late  sync.Mutex  // whoever does them then
+
 	waiting atomic.Int32 // tasks, readable without the lock
 	knocked atomic.Bool  // the loop is to look around, though there is no letter
 }
@@ -62,10 +65,25 @@ func (m *mailbox) push(c *conn) {
 	m.rouse()
 }
 
-// leave adds an errand, unless it is waiting already.
+// leave adds an errand, unless it is waiting already. When the loop has ended the caller
+// does it: nobody is there any more whom it is for, but it may hold memory.
 func (m *mailbox) leave(x *transport.Errand) {
-	if m.errands.Leave(x) {
+	switch {
+	case !m.errands.Leave(x):
+	case m.ended.Load():
+		m.doErrands()
+	default:
 		m.rouse()
+	}
+}
+
+// doErrands does what is waiting, unless somebody else is just doing so, who will not
+// miss it. First called by the loop, when it ends, and from then on by whoever leaves one.
+func (m *mailbox) doErrands() {
+	m.ended.Store(true)
+	for !m.errands.Empty() && m.late.TryLock() {
+		m.errands.RunAll()
+		m.late.Unlock()
 	}
 }
 

@@ -121,7 +121,7 @@ func (l *loop) end() {
 		l.runTask(task)
 	}
 	l.engine.shared.Cork.Flush()
-	l.mail.errands.RunAll() // nobody is there any more, but they hold memory
+	l.mail.doErrands()
 	l.discard()
 }
 
