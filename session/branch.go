@@ -30,13 +30,17 @@ type branch struct {
 
 	// Guarded by the room's lock.
 	coming []order
-	bytes  int  // of the messages among them
-	told   bool // the loop was, or will be when handlers have returned
-	count  int  // who has joined and not left
+	bytes  int    // of the messages among them
+	total  uint64 // messages that were ever among them
+	told   bool   // the loop was, or will be when handlers have returned
+	handed bool   // the errand is with the loop
+	idle   bool   // what was taken has been done
+	count  int    // who has joined and not left
 
 	// The loop's.
 	taken   []order
 	next    int           // of taken
+	reached uint64        // messages that everybody was given
 	batch   batch         // what is being given
 	cursor  int           // the member that it is given next
 	members []*membership // in no order; nil where one has left
@@ -130,9 +134,9 @@ func (b *branch) take() bool {
 	b.taken, b.next = b.taken[:0], 0
 	room.mu.Lock()
 	b.taken, b.coming = b.coming, b.taken
-	b.bytes, b.told = 0, false
+	b.bytes, b.told, b.handed = 0, false, false
 	room.admit()
-	if len(b.taken) == 0 {
+	if b.idle = len(b.taken) == 0; b.idle {
 		b.stream.rest()
 	}
 	room.mu.Unlock()
@@ -154,6 +158,7 @@ func (b *branch) part(m *membership) {
 		return
 	}
 	m.over = true
+	b.tally.unsent += b.missed(m)
 	if m.place != nowhere {
 		b.members[m.place] = nil
 		b.holes++
@@ -167,6 +172,16 @@ func (b *branch) part(m *membership) {
 	if b.holes > len(b.members)/2 && b.batch.messages == 0 {
 		b.fill()
 	}
+}
+
+// missed is how many messages were published during the stay of m, which has ended, and
+// not given to it: its session has closed before.
+func (b *branch) missed(m *membership) int {
+	reached := b.reached
+	if m.place != nowhere && int(m.place) < b.cursor {
+		reached += uint64(b.batch.messages)
+	}
+	return int(m.until-max(reached, m.from)) - (m.excepts - m.passed)
 }
 
 // fill closes the holes in the list of members, while no batch is under way.
@@ -191,18 +206,29 @@ func (b *branch) add(r run) {
 		t.push(r)
 		return
 	}
-	now, expired := b.stream.room.all.now(), r.len()
-	r.each(func(n label) bool { return !n.expired(now) }, func(kept run) {
+	now, members := b.stream.room.all.now(), len(b.members)-b.holes
+	r.each(func(n label) bool {
+		e := n.except
+		if e != nil && (e.branch != b || e.place == nowhere) {
+			e = nil
+		}
+		switch {
+		case n.expired(now):
+			b.reached++
+			b.tally.expired += members
+			if e != nil {
+				b.tally.expired--
+				e.passed++
+			}
+			return false
+		case e != nil && !slices.Contains(t.excepts, e):
+			t.excepts = append(t.excepts, e)
+		}
+		return true
+	}, func(kept run) {
 		kept.page.retain()
 		t.push(kept)
-		expired -= kept.len()
-		for i := kept.first; i < kept.last; i++ {
-			if e := kept.page.labels[i].except; e != nil && !slices.Contains(t.excepts, e) {
-				t.excepts = append(t.excepts, e)
-			}
-		}
 	})
-	b.tally.expired += expired * (len(b.members) - b.holes)
 	r.page.release()
 }
 
@@ -219,9 +245,15 @@ func (b *branch) give(m *membership) {
 	if len(t.excepts) > 0 && slices.Contains(t.excepts, m) {
 		t = b.without(m)
 	}
-	gone, open := 0, m.session.State() == Open
-	if m.behind == nil {
+	var gone int
+	var open bool
+	switch {
+	case t.messages == 0:
+		return
+	case m.behind == nil:
 		gone, open = m.session.give(t)
+	default:
+		open = m.session.takesMore()
 	}
 	b.tally.delivered += gone
 	switch {
@@ -229,7 +261,7 @@ func (b *branch) give(m *membership) {
 	case open:
 		b.fallBehind(m, t.runs, gone)
 	default:
-		b.tally.unsent += t.messages
+		b.tally.unsent += t.messages - gone
 	}
 }
 
@@ -240,6 +272,7 @@ func (b *branch) without(m *membership) *batch {
 	for _, r := range b.batch.runs {
 		r.each(func(n label) bool { return n.except != m }, t.push)
 	}
+	m.passed += b.batch.messages - t.messages
 	return t
 }
 
@@ -265,11 +298,7 @@ func (b *branch) fallBehind(m *membership, runs []run, gone int) {
 
 // keep adds a run to what m is behind by, as its group's policy says.
 func (b *branch) keep(m *membership, r run) {
-	config := &b.stream.room.config
-	limit := config.QueueBytes
-	if limit == 0 {
-		limit = b.stream.room.all.shared.Cap
-	}
+	config, limit := &b.stream.room.config, b.stream.room.limit()
 	switch config.Slow {
 	case Conflate:
 		for i := r.first; i < r.last; i++ {
@@ -280,23 +309,26 @@ func (b *branch) keep(m *membership, r run) {
 	default:
 		m.behind.put(r)
 	}
-	if m.behind.bytes <= limit {
-		return
-	}
-	switch config.Slow {
-	case CloseSlow:
-		b.tally.closed++
-		m.session.closeSlow(ErrBehind)
-	case DropNewest:
+	switch {
+	case m.behind.bytes <= limit:
+	case config.Slow == CloseSlow:
+		if m.session.closeSlow(ErrBehind) {
+			b.tally.closed++
+		}
+	case config.Slow == DropNewest:
 		b.tally.dropped += m.behind.trim(limit)
 	default:
 		b.tally.dropped += m.behind.shorten(limit)
+	}
+	if m.behind.sparse() {
+		m.behind.compact(b.stream.room.all.shared)
 	}
 }
 
 // finish ends the batch: everybody has been given it.
 func (b *branch) finish() {
 	t := &b.batch
+	b.reached += uint64(t.messages)
 	for _, r := range t.runs {
 		r.page.release()
 	}

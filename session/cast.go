@@ -77,7 +77,7 @@ func (c *Cast) frame(codec frame.Codec) *page {
 		}
 		tail = codec.Tail(nil)
 	}
-	p := newPage(c.shared, len(head)+len(c.bytes)+len(tail))
+	p := newPage(c.shared, len(head)+len(c.bytes)+len(tail), 1)
 	p.write(head)
 	p.write(c.bytes)
 	p.write(tail)

@@ -13,22 +13,31 @@ import (
 // wait for feed. It reports false if the session takes no more messages.
 func (s *Session) give(t *batch) (gone int, open bool) {
 	s.mu.Lock()
-	if s.State() != Open || s.flags&(finWanted|aborted|failed|departed) != 0 {
-		s.mu.Unlock()
-		return 0, false
-	}
-	if s.queued() > 0 && s.writeFree() {
+	if s.takes() && s.queued() > 0 && s.writeFree() {
 		s.carry() // what a handler has sent so far does not gather any longer
 	}
-	if s.queued() == 0 && s.writeFree() {
+	if s.takes() && s.queued() == 0 && s.writeFree() {
 		gone = s.writePast(t)
 	}
-	if gone == t.messages && s.out == nil && s.flags&finWanted == 0 {
+	open = s.takes() // others may have closed it during a write
+	if open && gone == t.messages && s.out == nil {
 		s.mu.Unlock() // nothing has changed that the loop must know
 	} else {
 		s.unlock()
 	}
-	return gone, true
+	return gone, open
+}
+
+// takes tells whether the session takes messages. The caller holds the lock.
+func (s *Session) takes() bool {
+	return s.State() == Open && s.flags&(finWanted|aborted|failed|departed) == 0
+}
+
+// takesMore is takes for who does not hold the lock.
+func (s *Session) takesMore() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.takes()
 }
 
 // writePast writes t past the queue, which is empty, and returns how many of its
@@ -62,6 +71,9 @@ func (s *Session) writePast(t *batch) (gone int) {
 		s.fail(errno)
 	}
 	s.flush() // the rest, and what others have queued meanwhile
+	if s.out != nil && s.out.pinned && s.flags&writing == 0 {
+		s.unpin() // handlers have returned meanwhile
+	}
 	return gone
 }
 
@@ -84,7 +96,7 @@ func (s *Session) queueRest(runs []run, n int) (gone int) {
 	return gone
 }
 
-// lag labels that m is behind. Its loop feeds it when there is room.
+// lag records that m is behind. Its loop feeds it when there is room.
 func (s *Session) lag(m *membership) {
 	s.mu.Lock()
 	m.behind = &backlog{}
@@ -95,7 +107,7 @@ func (s *Session) lag(m *membership) {
 	s.unlock()
 }
 
-// catchUp labels that m is no longer behind.
+// catchUp records that m is no longer behind.
 func (s *Session) catchUp(m *membership) {
 	s.mu.Lock()
 	s.caughtUp(m)
@@ -124,7 +136,7 @@ func (s *Session) feed() {
 	for fed := 0; fed < carryBytes && s.flags&lagging != 0 && s.queued() == 0 && s.writeFree(); {
 		x := s.extra
 		m := x.lagging[0]
-		x.lagging = append(x.lagging[1:], m)
+		x.lagging[copy(x.lagging, x.lagging[1:])] = m
 		before := s.bytesOut
 		s.feedOne(m)
 		fed += int(s.bytesOut - before)
@@ -165,9 +177,10 @@ func (s *Session) feedOne(m *membership) {
 	}
 }
 
-// closeSlow closes the session because it does not keep up with a group.
-func (s *Session) closeSlow(cause error) {
+// closeSlow closes the session because it does not keep up with a group, and reports
+// false if it is ending already.
+func (s *Session) closeSlow(cause error) bool {
 	s.mu.Lock()
-	_ = s.end(ReasonSlowConsumer, cause, aborted) // ErrClosed: it is ending, which is what was asked for
-	s.unlock()
+	defer s.unlock()
+	return s.takes() && s.end(ReasonSlowConsumer, cause, aborted) == nil
 }

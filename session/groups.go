@@ -36,8 +36,9 @@ type groupShard struct {
 // GroupConfig is how a group treats members that do not keep up.
 type GroupConfig struct {
 	// Slow is what happens when a member is behind by more than QueueBytes: the bytes
-	// of the messages that wait for it, and 64 for each piece that they lie in. 0 is
-	// the cap of a session's output (engine.WithOutbound).
+	// of the messages that wait for it, 32 for each on average at least, and 64 for each
+	// piece of memory that they lie in. Up to three times as much memory is held, and
+	// some 100 KiB. 0 is the cap of a session's output (engine.WithOutbound).
 	Slow       SlowPolicy
 	QueueBytes int
 

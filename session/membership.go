@@ -10,9 +10,16 @@ type membership struct {
 	session *Session
 	branch  *branch
 
+	// Guarded by the room's lock; the loop reads them when the stay has ended. Messages
+	// are counted as the branch counts them.
+	from    uint64 // messages before the stay
+	until   uint64 // and at its end
+	excepts int    // messages that were for the others only
+
 	// The loop's.
 	place  int32 // index in the branch's members; -1 before and after
 	over   bool  // it gets no more
+	passed int   // of the excepts, how many were passed over
 	behind *backlog
 
 	// Of OnLag; any goroutine.

@@ -21,6 +21,7 @@ import (
 // each run in a queue and by each that a member is behind by.
 type page struct {
 	shared  *transport.Shared
+	number  uint64 // which of its stream's it is; 0 is a member's own
 	segment *buffer.Segment
 	ends    []int32 // of each message; fixed length
 	labels  []label // of each; made when the first message needs one
@@ -56,17 +57,18 @@ const (
 	perMessage = 32
 )
 
-// newPage returns a page for at least n bytes, with one count, the caller's.
-func newPage(shared *transport.Shared, n int) *page {
+// newPage returns a page for at least n bytes and as many messages, with one count, the
+// caller's.
+func newPage(shared *transport.Shared, n, messages int) *page {
 	p, _ := shared.Pages.Get().(*page)
 	if p == nil {
 		p = &page{}
 	}
-	p.shared, p.segment = shared, shared.Pool.Get(n)
-	if want := p.segment.Cap()/perMessage + 1; cap(p.ends) < want {
-		p.ends = make([]int32, want)
+	p.shared, p.segment, p.number = shared, shared.Pool.Get(n), 0
+	if cap(p.ends) < messages {
+		p.ends = make([]int32, messages)
 	} else {
-		p.ends = p.ends[:want]
+		p.ends = p.ends[:messages]
 	}
 	p.refs.Store(1)
 	return p
@@ -130,6 +132,9 @@ func (r run) bytes() []byte {
 
 // size is how many bytes they have.
 func (r run) size() int { return int(r.page.ends[r.last-1] - r.page.start(r.first)) }
+
+// cost is what they take of a page, bytes.
+func (r run) cost() int { return max(r.size(), perMessage*r.len()) }
 
 // label returns what message i of the page has besides its bytes.
 func (r run) label(i int32) label {

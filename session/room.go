@@ -37,9 +37,10 @@ type stream struct {
 
 	head, tail []byte // what goes around the message that is being written
 
-	page   *page // that is being filled; nil if nothing waits
-	filled int   // bytes written since the stream last came to rest
-	expect int   // how many those have been lately
+	page   *page  // that is being filled; nil if nothing waits
+	pages  uint64 // ever begun
+	filled int    // bytes written since the stream last came to rest
+	expect int    // how many those have been lately
 }
 
 // counts are a room's, or an engine's. The loops add.
@@ -81,6 +82,14 @@ func newRoom(all *Groups, name string) *room {
 	return r
 }
 
+// limit is by how much a member may be behind, bytes.
+func (r *room) limit() int {
+	if r.config.QueueBytes == 0 {
+		return r.all.shared.Cap
+	}
+	return r.config.QueueBytes
+}
+
 // stream returns the one for a codec, a new one if need be. The lock is held.
 func (r *room) stream(codec frame.Codec) *stream {
 	for _, st := range r.streams {
@@ -90,7 +99,7 @@ func (r *room) stream(codec frame.Codec) *stream {
 	}
 	st := &stream{room: r, codec: codec, branches: make([]*branch, r.all.shared.Loops)}
 	for i := range st.branches {
-		b := &branch{stream: st, loop: i}
+		b := &branch{stream: st, loop: i, idle: true}
 		b.errand.Run = b.run
 		st.branches[i] = b
 	}
@@ -104,8 +113,9 @@ func (r *room) join(s *Session) error {
 		return nil
 	}
 	b := r.stream(s.codec()).branches[r.all.shared.LoopOf(s.id)]
-	m := &membership{session: s, branch: b, place: nowhere}
+	m := &membership{session: s, branch: b, place: nowhere, from: b.total}
 	if err := s.enrol(m); err != nil {
+		b.stream.rest()
 		return err
 	}
 	r.members[s] = m
@@ -138,10 +148,14 @@ func (r *room) expel(m *membership) {
 	r.mu.Unlock()
 	m.branch.part(m)
 	m.branch.tally.add(r)
+	r.mu.Lock()
+	m.branch.stream.rest() // it may have been the last
+	r.mu.Unlock()
 }
 
 func (r *room) remove(m *membership) {
 	delete(r.members, m.session)
+	m.until = m.branch.total
 	r.size.Add(-1)
 	m.branch.count--
 	m.branch.stream.count--
@@ -171,7 +185,9 @@ func (r *room) publish(n *Notice) error {
 		label.expires = r.all.now() + int64(n.TTL)
 	}
 	if n.Except != nil {
-		label.except = r.members[n.Except]
+		if label.except = r.members[n.Except]; label.except != nil {
+			label.except.excepts++
+		}
 	}
 	r.counts.published.Add(1)
 	r.all.counts.published.Add(1)
@@ -212,15 +228,25 @@ func (r *room) unlock() {
 	}
 }
 
-// handOver tells the loops.
+// handOver tells the loops, without the lock: when a loop has ended, whoever comes does
+// its errand.
 func (r *room) handOver() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, st := range r.streams {
-		for _, b := range st.branches {
-			if b.told {
-				r.all.shared.Leave(b.loop, &b.errand)
+	var told [16]*branch
+	for n := len(told); n == len(told); {
+		n = 0
+		r.mu.Lock()
+		for _, st := range r.streams {
+			for _, b := range st.branches {
+				if b.told && !b.handed && n < len(told) {
+					b.handed = true
+					told[n] = b
+					n++
+				}
 			}
+		}
+		r.mu.Unlock()
+		for _, b := range told[:n] {
+			r.all.shared.Leave(b.loop, &b.errand)
 		}
 	}
 }
@@ -269,30 +295,40 @@ func (st *stream) pageFor(n int) *page {
 		}
 		st.page.release()
 	}
-	most := pageMax
+	most := min(pageMax, max(pageMin, st.room.limit()))
 	if st.room.config.Slow == Conflate {
-		most = pageConflate
+		most = min(most, pageConflate)
 	}
 	size := min(max(st.expect+st.expect/4, st.filled, pageMin), most)
-	st.page = newPage(st.room.all.shared, max(n, size))
+	size = max(n, size)
+	st.page = newPage(st.room.all.shared, size, min(size, pageMax)/perMessage+1)
+	st.pages++
+	st.page.number = st.pages
 	return st.page
 }
 
 // rest lets go of the page once loops have taken everything on it: what comes next
-// begins another. The lock is held.
+// begins another. And it lets go of the whole stream if nobody is in it. The lock is
+// held.
 func (st *stream) rest() {
-	if st.page == nil || slices.ContainsFunc(st.branches, func(b *branch) bool { return len(b.coming) > 0 }) {
+	if slices.ContainsFunc(st.branches, func(b *branch) bool { return len(b.coming) > 0 }) {
 		return
 	}
-	st.page.release()
-	st.page = nil
-	st.expect = max(st.filled, st.expect/2)
-	st.filled = 0
+	if st.page != nil {
+		st.page.release()
+		st.page = nil
+		st.expect = max(st.filled, st.expect/2)
+		st.filled = 0
+	}
+	if st.count == 0 && !slices.ContainsFunc(st.branches, func(b *branch) bool { return !b.idle }) {
+		st.room.streams = slices.DeleteFunc(st.room.streams, func(other *stream) bool { return other == st })
+	}
 }
 
 // message adds the last message of p, of n bytes, to what is coming.
 func (b *branch) message(p *page, labelled bool, n int) {
 	b.bytes += n
+	b.total++
 	last := int32(p.count)
 	if k := len(b.coming); k > 0 {
 		if r := &b.coming[k-1].run; r.page == p && r.last == last-1 {
