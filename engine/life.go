@@ -29,16 +29,23 @@ func (l *loop) open(c *conn) {
 		l.mark(c)
 		return
 	}
+	l.broken = interruption{opening: c}
 	st, opened := c.drive().Open()
+	l.broken = interruption{}
 	l.settle(c, st)
-	if opened {
-		l.stats.opened.Add(1)
-		l.engine.log.open(c.session.Load())
-	}
+	l.opened(c, opened)
 	if l.obeyed != orderRun {
 		l.sendAway(c)
 	}
 	l.schedule(c)
+}
+
+// opened counts a session if OnOpen was called.
+func (l *loop) opened(c *conn, was bool) {
+	if was {
+		l.stats.opened.Add(1)
+		l.engine.log.open(c.session.Load())
+	}
 }
 
 // readRest has c read to its end and closed, since nothing can be written.
@@ -85,10 +92,18 @@ func (l *loop) close(c *conn) {
 		_ = l.poller.Remove(int(c.fd)) // a duplicate would keep the registration
 	}
 	c.session.Store(nil) // when OnClose is called, the id finds nothing any more
+	l.broken = interruption{closing: c, running: s}
 	reason, opened, due := driver.Close()
+	l.broken = interruption{}
 	if due {
 		l.due = append(l.due, s)
 	}
+	l.closed(c, s, reason, opened)
+}
+
+// closed counts a session out, and lets go of its descriptor.
+func (l *loop) closed(c *conn, s *session.Session, reason *session.CloseError, opened bool) {
+	driver := session.Drive(s, transport.Key{})
 	l.live.Add(-1)
 	l.engine.admission.leave(driver.Peer().Addr())
 	if opened {

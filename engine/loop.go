@@ -56,18 +56,22 @@ type loop struct {
 	gap     time.Duration // between then and the time before
 	wheel   wheel
 
-	acceptors []*acceptor
-	ready     []uint64           // ids of sessions with something to read
-	reading   []uint64           // the list that step 3 works off
-	dirty     []uint64           // ids of sessions with something to write
-	flushing  []uint64           // the list that step 5 works off
-	marked    []*conn            // to be closed in step 6
-	due       []*session.Session // to be handed over in step 7
-	queue     *runQueue          // of the workers; nil where the loop runs handlers
-	tasks     [taskBatch]func()
-	caster    caster
-	obeyed    uint32 // the order that was carried out
-	bytesIn   uint64 // received in this turn, not yet in stats
+	acceptors   []*acceptor
+	ready       []uint64           // ids of sessions with something to read
+	reading     []uint64           // the list that step 3 works off
+	dirty       []uint64           // ids of sessions with something to write
+	flushing    []uint64           // the list that step 5 works off
+	marked      []*conn            // to be closed in step 6
+	due         []*session.Session // to be handed over in step 7
+	queue       *runQueue          // of the workers; nil where the loop runs handlers
+	news        []poller.Event     // of this turn, not yet noted
+	letters     *conn              // taken from the mailbox in step 4, not yet looked at
+	broken      interruption       // what is lost if a handler now ends the goroutine
+	tasks       [taskBatch]func()
+	caster      caster
+	obeyed      uint32 // the order that was carried out
+	interrupted bool   // a handler ended the goroutine in the middle of a turn
+	bytesIn     uint64 // received in this turn, not yet in stats
 
 	segment *buffer.Segment // what sessions are read into, one after the other
 	used    int             // bytes of it that somebody refers to
@@ -110,13 +114,18 @@ func newLoop(e *Engine, index int) (*loop, error) {
 }
 
 func (l *loop) run() {
-	defer l.engine.loopEnded()
+	returned := false
+	defer func() { l.left(returned, recover()) }()
 	l.goid.Store(goroutineID())
+	if l.interrupted {
+		l.resume()
+	}
 	for !l.finished() {
 		l.turn()
 	}
 	l.goid.Store(0)
 	l.end()
+	returned = true
 }
 
 func (l *loop) turn() {
@@ -153,12 +162,19 @@ func (l *loop) poll() {
 	if err != nil {
 		l.engine.fail(fmt.Errorf("engine: poller of loop %d: %w", l.index, err))
 	}
-	for _, event := range l.events[:n] {
-		l.note(event)
-	}
+	l.news = l.events[:n]
+	l.noteNews()
 	l.found = n > 0
 	if l.found {
 		l.gap, l.foundAt = l.now.Sub(l.foundAt), l.now
+	}
+}
+
+func (l *loop) noteNews() {
+	for len(l.news) > 0 {
+		event := l.news[0]
+		l.news = l.news[1:]
+		l.note(event)
 	}
 }
 
@@ -229,15 +245,14 @@ func (l *loop) takeMail() {
 	if l.asked.Swap(false) {
 		l.lookAtAcceptors()
 	}
-	for c := l.mail.takeConns(); c != nil; {
-		following := c.next
-		c.next = nil
+	for l.letters = l.mail.takeConns(); l.letters != nil; {
+		c := l.letters
+		l.letters, c.next = c.next, nil
 		if c.posted.Swap(notPosted) == postedLast {
 			l.free(c)
 		} else {
 			l.attend(c)
 		}
-		c = following
 	}
 	n := l.mail.takeTasks(l.tasks[:])
 	for i := range n {

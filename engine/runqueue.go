@@ -100,20 +100,27 @@ func (q *runQueue) hire(n int) bool {
 
 // drain is a worker: it runs sessions until none waits.
 func (q *runQueue) drain() {
+	at, returned := standing, false
+	defer func() {
+		if !returned {
+			q.lose(at)
+		}
+	}()
 	defer crash()
 	q.shared.Cork.Gather()
 	defer q.shared.Cork.Release()
-	at := standing
 	for n := 0; ; n++ {
 		if n%gatherRuns == gatherRuns-1 {
 			q.shared.Cork.Flush()
 		}
 		if n > 0 && n%stint == 0 && q.executor.TrySubmit(q.work) {
 			q.leave(at) // the other one is this one's successor
+			returned = true
 			return
 		}
 		var s *session.Session
 		if s, at = q.take(at); s == nil {
+			returned = true
 			return
 		}
 		again := session.Drive(s, transport.Key{}).Run(q.shared)
@@ -192,6 +199,18 @@ func (q *runQueue) finish(at int, again bool) {
 	}
 }
 
+// lose is the end of a worker whose goroutine a handler has ended (runtime.Goexit).
+// The session goes on with another one; if there is no room for it now, the overseer
+// asks again.
+func (q *runQueue) lose(at int) {
+	q.finish(at, true)
+	q.mu.Lock()
+	q.workers--
+	q.stand(at)
+	q.mu.Unlock()
+	_ = q.hire(1)
+}
+
 // seated appends what each seat's worker does, seat by seat.
 func (q *runQueue) seated(to []seat) []seat {
 	q.mu.Lock()
@@ -253,11 +272,13 @@ func (q *runQueue) each() []*session.Session {
 	return slices.Clone(q.waiting.All())
 }
 
-// withdraw takes away what waits, for somebody else to run.
-func (q *runQueue) withdraw() []*session.Session {
+// withdraw takes away the session that has waited longest, for somebody else to run;
+// nil if none waits.
+func (q *runQueue) withdraw() *session.Session {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	rest := q.waiting.All()
-	q.waiting = fifo.Queue[*session.Session]{}
-	return rest
+	if q.waiting.Len() == 0 {
+		return nil
+	}
+	return q.waiting.Take()
 }

@@ -127,9 +127,9 @@ func (l *loop) relieve() {
 	l.engine.log.overloaded(policy.String(), waiting)
 	switch policy {
 	case RunInline:
-		for _, s := range l.queue.withdraw() {
-			if session.Drive(s, transport.Key{}).Run(&l.engine.shared) {
-				l.due = append(l.due, s)
+		for range waiting {
+			if s := l.queue.withdraw(); s != nil {
+				l.runInline(s)
 			}
 		}
 	case Reject:
@@ -139,6 +139,15 @@ func (l *loop) relieve() {
 			}
 		}
 	}
+}
+
+// runInline runs what a session's handlers have to do on the loop.
+func (l *loop) runInline(s *session.Session) {
+	l.broken = interruption{running: s}
+	if session.Drive(s, transport.Key{}).Run(&l.engine.shared) {
+		l.due = append(l.due, s)
+	}
+	l.broken = interruption{}
 }
 
 // onWorker tells whether the caller is a handler on one of the engine's workers, and so

@@ -346,27 +346,49 @@ func (s *Session) leaveLoop(shared *transport.Shared) transport.Status {
 	return st
 }
 
+// Ended returns what Close does, of a session that was closed.
+func (d Driver) Ended() (reason *CloseError, opened bool) {
+	d.s.mu.Lock()
+	defer d.s.mu.Unlock()
+	return d.s.ended, d.s.flags&wasOpened != 0
+}
+
+// Opened tells whether OnOpen was called.
+func (d Driver) Opened() bool {
+	d.s.mu.Lock()
+	defer d.s.mu.Unlock()
+	return d.s.flags&wasOpened != 0
+}
+
 func (s *Session) callOpen(shared *transport.Shared) {
 	if h := s.incoming.Load().open; h != nil {
-		defer s.recovered(shared)
+		returned := false
+		defer s.recovered(shared, &returned)
 		h.OnOpen(s)
+		returned = true
 	}
 }
 
 func (s *Session) callMessage(shared *transport.Shared, f Frame) {
-	defer s.recovered(shared)
+	returned := false
+	defer s.recovered(shared, &returned)
 	s.incoming.Load().message.OnMessage(s, f)
+	returned = true
 }
 
 func (s *Session) callPeerClose(shared *transport.Shared, h PeerCloser) {
-	defer s.recovered(shared)
+	returned := false
+	defer s.recovered(shared, &returned)
 	h.OnPeerClose(s)
+	returned = true
 }
 
 func (s *Session) callClose(shared *transport.Shared, reason *CloseError) {
 	if h := s.incoming.Load().close; h != nil {
-		defer s.recovered(shared)
+		returned := false
+		defer s.recovered(shared, &returned)
 		h.OnClose(s, reason)
+		returned = true
 	}
 }
 
@@ -375,43 +397,86 @@ func (s *Session) callFlow(shared *transport.Shared, high bool) {
 	if h == nil {
 		return // the handler was changed
 	}
-	defer s.recovered(shared)
+	returned := false
+	defer s.recovered(shared, &returned)
 	if high {
 		h.OnBackpressure(s)
 	} else {
 		h.OnWritable(s)
 	}
+	returned = true
 }
 
 func (s *Session) callDone(shared *transport.Shared, c completion) {
-	defer s.recovered(shared)
+	returned := false
+	defer s.recovered(shared, &returned)
 	c.done(c.err)
+	returned = true
 }
 
 func (s *Session) callTask(shared *transport.Shared, task func()) {
+	returned := false
 	defer func() {
-		if shared.Crash {
+		if returned {
 			return
 		}
-		if value := recover(); value != nil {
-			shared.Panicked(s.id, value, debug.Stack()) // it ends the task only
+		value := crash(recover(), shared)
+		s.panicked(value, shared) // it ends the task only
+		if value == nil {
+			s.mu.Lock()
+			s.deserted(shared)
+			s.unlock()
 		}
 	}()
 	task()
+	returned = true
 }
 
 // recovered turns a handler's panic into the end of its session, or lets it end
-// the process if the engine is told so. To be deferred around each handler call.
-func (s *Session) recovered(shared *transport.Shared) {
-	if shared.Crash {
+// the process if the engine is told so. A handler that ends its goroutine
+// (runtime.Goexit) ends its session in the same way. To be deferred around each handler
+// call.
+func (s *Session) recovered(shared *transport.Shared, returned *bool) {
+	if *returned {
 		return
 	}
-	value := recover()
+	value := crash(recover(), shared)
+	cause := s.panicked(value, shared)
+	s.mu.Lock()
+	_ = s.end(ReasonHandlerPanic, cause, 0)
 	if value == nil {
-		return
+		s.deserted(shared)
+	}
+	s.unlock()
+}
+
+// crash panics again if there was a panic and it is to end the process.
+func crash(value any, shared *transport.Shared) any {
+	if value != nil && shared.Crash {
+		panic(value)
+	}
+	return value
+}
+
+// panicked tells of a panic, or of runtime.Goexit if there was none.
+func (s *Session) panicked(value any, shared *transport.Shared) *PanicError {
+	if value == nil {
+		value = "runtime.Goexit was called"
 	}
 	shared.Panicked(s.id, value, debug.Stack())
-	s.mu.Lock()
-	_ = s.end(ReasonHandlerPanic, &PanicError{Value: value}, 0)
-	s.unlock()
+	return &PanicError{Value: value}
+}
+
+// deserted puts in order what the handler's callers cannot, since their goroutine ends.
+// On a worker the strand stays scheduled, for another one to run. The caller holds the
+// lock.
+func (s *Session) deserted(shared *transport.Shared) {
+	if s.view != nil {
+		s.hide()
+	} else {
+		s.uncork()
+	}
+	if !shared.Pooled {
+		s.flags &^= scheduled
+	}
 }

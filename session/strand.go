@@ -126,7 +126,12 @@ func (s *Session) due() bool { return s.flags&scheduled == 0 && s.next() != noth
 // the strand then stays scheduled. The caller holds the lock, which is released
 // while handlers run, and has set the scheduled flag.
 func (s *Session) run(shared *transport.Shared) (again bool) {
-	defer s.recoverCut(&again)
+	defer func() {
+		if value := recover(); value != nil {
+			s.codecPanicked(value, shared)
+			again = true
+		}
+	}()
 	for range runBudget {
 		d := s.next()
 		if d == nothing {
@@ -144,17 +149,14 @@ func (s *Session) run(shared *transport.Shared) (again bool) {
 	return false
 }
 
-// recoverCut ends the session if its codec panicked, at what a peer has sent. To be
-// deferred; the lock is held.
-func (s *Session) recoverCut(again *bool) {
-	if s.in == nil || !s.in.cutting {
-		return
+// codecPanicked ends the session because its codec panicked, at what a peer has sent.
+// Handlers' panics do not come so far, unless they are to end the process.
+func (s *Session) codecPanicked(value any, shared *transport.Shared) {
+	if shared.Crash || s.in == nil || !s.in.cutting {
+		panic(value)
 	}
 	s.in.cutting = false
-	if value := recover(); value != nil {
-		_ = s.end(ReasonProtocolError, &PanicError{Value: value}, 0) // cannot fail: it was not ending
-		*again = true
-	}
+	_ = s.end(ReasonProtocolError, &PanicError{Value: value}, 0) // cannot fail: it was not ending
 }
 
 // rest gives back a strand that has nothing to do.
@@ -218,11 +220,11 @@ func (s *Session) show(shared *transport.Shared) {
 	if !ok {
 		return
 	}
+	if segment != nil {
+		defer segment.Release() // also if the handler ends the goroutine
+	}
 	if shared.Intake != nil && !s.admitMessage(shared.Intake) {
 		s.ended.Unhandled += len(view) // the session has ended
-		if segment != nil {
-			segment.Release()
-		}
 		return
 	}
 	s.view = segment
@@ -234,9 +236,6 @@ func (s *Session) show(shared *transport.Shared) {
 	s.callMessage(shared, Frame{bytes: view, segment: segment, pool: shared.Pool})
 	s.mu.Lock()
 	s.view = nil
-	if segment != nil {
-		segment.Release()
-	}
 }
 
 // takeMessage takes the first message of what was received, with a count on the
