@@ -2,6 +2,7 @@ package enginetest
 
 import (
 	"bytes"
+	"runtime"
 	"slices"
 
 	"github.com/weirnet/weir/session"
@@ -51,6 +52,18 @@ func (h simHandler) OnOpen(s *session.Session) {
 		_ = t.send(p, "Send", func() error { return s.Send(p) })
 		clear(p)
 	}
+	if t.plan.manner == panicking && t.plan.last == 1 {
+		t.meddled = true
+		h.sim.exit(t, 0.5)
+	}
+}
+
+// exit ends the goroutine of a handler, sometimes.
+func (s *simulation) exit(t *track, chance float64) {
+	if s.chance(chance) {
+		s.note("%s: ends its goroutine", t)
+		runtime.Goexit()
+	}
 }
 
 // OnMessage implements session.Handler.
@@ -92,6 +105,7 @@ func (h simHandler) OnMessage(s *session.Session, f session.Frame) {
 		t.echo(p)
 		if t.messages == t.plan.last {
 			t.meddled = true
+			h.sim.exit(t, 0.5)
 			panic("as planned")
 		}
 	}
@@ -160,5 +174,7 @@ func (h halfOpenHandler) OnPeerClose(s *session.Session) {
 
 // OnClose implements session.Closer.
 func (h simHandler) OnClose(s *session.Session, reason error) {
-	s.Value().(*track).close(reason)
+	t := s.Value().(*track)
+	t.close(reason)
+	h.sim.exit(t, 0.05)
 }

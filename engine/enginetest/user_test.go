@@ -94,6 +94,7 @@ func (u *user) post(t *track) {
 		p := u.message(t)
 		t.echo(p)
 		clear(p)
+		u.sim.exit(t, 0.05)
 	})
 	u.sim.note("%s: Post: %v", t, err)
 }
