@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -177,5 +178,66 @@ func TestListenerCloseAtOnce(t *testing.T) {
 		closed := make(chan error, 1)
 		go func() { closed <- e.Shutdown(context.Background()) }()
 		must(t, await(t, "Shutdown", closed))
+	}
+}
+
+// drainSpreads: over real sockets and all loops, each of which sends its first session
+// away early. Only what comes too soon is wrong: a busy machine is late.
+func drainSpreads(t *testing.T, s setting) {
+	const conns, spread = 20, 200 * time.Millisecond
+	v := s.serve(t, newProbe(), engine.WithDrainSpread(spread))
+	var streams []stream
+	for range conns {
+		c, _ := v.open()
+		streams = append(streams, c)
+	}
+	ended := make(chan time.Duration, conns)
+	began := time.Now()
+	for _, c := range streams {
+		go func() {
+			_, _ = c.Read(make([]byte, 1))
+			ended <- time.Since(began)
+			c.Close()
+		}()
+	}
+	shut := make(chan error, 2)
+	for range 2 {
+		go func() { shut <- v.engine.Shutdown(context.Background()) }()
+	}
+	for i := range conns {
+		if at, due := await(t, "the end of a stream", ended), spread*time.Duration(i-s.loops)/conns; at < due {
+			t.Errorf("session %d was sent away after %v, its turn is after %v", i, at, due)
+		}
+		v.awaitClose(session.ReasonShutdown)
+	}
+	must(t, await(t, "Shutdown", shut))
+	must(t, await(t, "Shutdown", shut))
+}
+
+// drainSpreadExpires: an expired context aborts those whose turn has not come.
+func drainSpreadExpires(t *testing.T, s setting) {
+	const conns = 10
+	v := s.serve(t, newProbe(), engine.WithDrainSpread(time.Hour))
+	ctx, cancel := context.WithCancel(context.Background())
+	shut := make(chan error, 1)
+	var last stream
+	for range conns {
+		last, _ = v.open()
+	}
+	go func() { shut <- v.engine.Shutdown(ctx) }()
+	until(t, "accepting stops", func() bool {
+		c, err := net.DialTimeout(v.listener.Addr().Network(), v.listener.Addr().String(), patience)
+		if err == nil {
+			c.Close()
+		}
+		return err != nil
+	})
+	mustEcho(t, last, "served until it is its turn")
+	cancel()
+	if err := await(t, "Shutdown", shut); !errors.Is(err, context.Canceled) {
+		t.Errorf("Shutdown: %v, want context.Canceled", err)
+	}
+	if n := v.engine.Stats().Closed[session.ReasonShutdown.String()]; n < conns {
+		t.Errorf("%d sessions were closed for shutdown, want %d", n, conns)
 	}
 }

@@ -101,6 +101,8 @@ var scenarios = []struct {
 	{"a duplicate descriptor lives on", duplicateLivesOn},
 
 	{"Shutdown drains", shutdownDrains},
+	{"Shutdown spreads over time", drainSpreads},
+	{"Shutdown aborts what has not had its turn", drainSpreadExpires},
 	{"Shutdown aborts when the time is up", shutdownAborts},
 	{"Serve drains when its context ends", serveDrains},
 	{"handlers cannot wait for themselves", handlersCannotWait},

@@ -234,7 +234,7 @@ func (e *Engine) startAcceptor(a *acceptor) error {
 }
 
 // Serve waits until ctx is done, and then shuts down gracefully for at most the
-// drain timeout; or until the engine is ended otherwise. It returns what Shutdown
+// drain spread and the drain timeout; or until the engine is ended otherwise. It returns what Shutdown
 // does, nil after a graceful end; ErrServing when called twice, ErrDeadlock from a
 // handler.
 func (e *Engine) Serve(ctx context.Context) error {
@@ -249,7 +249,7 @@ func (e *Engine) Serve(ctx context.Context) error {
 		return e.result()
 	case <-ctx.Done():
 	}
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.options.drain)
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.options.spread+e.options.drain)
 	defer cancel()
 	return e.Shutdown(drain)
 }
@@ -260,7 +260,7 @@ func (e *Engine) Serve(ctx context.Context) error {
 func (e *Engine) Stop() { e.command(orderDrain) }
 
 // Shutdown stops accepting, lets every session write what is queued and send
-// FIN, and waits for the peers to do the same. When ctx ends before that, what
+// FIN, all at once or as WithDrainSpread says, and waits for the peers to do the same. When ctx ends before that, what
 // is left is aborted, and the error says how many sessions that were, and wraps
 // the cause of ctx, and ErrAbandoned if handlers have not returned shortly after. Any other error is why the engine failed before. It must not be
 // called from a handler (ErrDeadlock). More than one call is harmless.

@@ -390,6 +390,7 @@ func TestFault51BadOption(t *testing.T) {
 		{engine.WithLinger(0), "linger", "0s"},
 		{engine.WithLifetime(-1), "lifetime", "-1ns"},
 		{engine.WithDrainTimeout(0), "drain timeout", "0s"},
+		{engine.WithDrainSpread(time.Millisecond), "drain spread", "1ms"},
 		{engine.WithWatchdog(time.Millisecond), "watchdog", "1ms"},
 		{engine.WithLogger(nil), "logger", "<nil>"},
 	} {

@@ -69,9 +69,10 @@ type loop struct {
 	broken      interruption       // what is lost if a handler now ends the goroutine
 	tasks       [taskBatch]func()
 	caster      caster
-	obeyed      uint32 // the order that was carried out
-	interrupted bool   // a handler ended the goroutine in the middle of a turn
-	bytesIn     uint64 // received in this turn, not yet in stats
+	obeyed      uint32    // the order that was carried out
+	departure   departure // of the sessions, while the engine drains
+	interrupted bool      // a handler ended the goroutine in the middle of a turn
+	bytesIn     uint64    // received in this turn, not yet in stats
 
 	segment *buffer.Segment // what sessions are read into, one after the other
 	used    int             // bytes of it that somebody refers to
@@ -149,6 +150,7 @@ func (l *loop) expire() {
 			a.resume()
 		}
 	}
+	l.sendNextAway()
 }
 
 // 2. Poll.

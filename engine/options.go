@@ -72,6 +72,7 @@ type options struct {
 	linger       time.Duration
 	lifetime     time.Duration
 	drain        time.Duration
+	spread       time.Duration
 	watchdog     time.Duration
 
 	groups    func(name string) session.GroupConfig
@@ -349,10 +350,18 @@ func WithLifetime(d time.Duration) Option {
 	return func(o *options) { o.duration("lifetime", &o.lifetime, d, deadlineMin, true) }
 }
 
-// WithDrainTimeout bounds the graceful shutdown at the end of Serve; the default
-// is 10 s.
+// WithDrainTimeout bounds the graceful shutdown at the end of Serve, from when the last
+// session is sent away; the default is 10 s.
 func WithDrainTimeout(d time.Duration) Option {
 	return func(o *options) { o.duration("drain timeout", &o.drain, d, deadlineMin, false) }
+}
+
+// WithDrainSpread has a graceful shutdown send sessions away one after the other over
+// this time, at even intervals, so that their clients do not all come back at the same
+// moment elsewhere. Accepting stops at once; each session is served until it is its turn.
+// The context of Shutdown must allow for it. The default is 0: all at once.
+func WithDrainSpread(d time.Duration) Option {
+	return func(o *options) { o.duration("drain spread", &o.spread, d, deadlineMin, true) }
 }
 
 // WithWatchdog reports a handler that runs for this long, or a loop whose turn takes as

@@ -61,5 +61,8 @@ func (l *loop) nextExpiry() (at time.Time) {
 			at = a.retryAt
 		}
 	}
+	if next := l.departure.next(); !next.IsZero() && (at.IsZero() || next.Before(at)) {
+		at = next
+	}
 	return at
 }

@@ -5,8 +5,8 @@ import "github.com/weirnet/weir/session"
 // An engine ends in this order:
 //
 //  1. command raises the order of every loop and wakes it
-//  2. each loop closes its acceptors and sends its sessions away: they drain, or
-//     are aborted
+//  2. each loop closes its acceptors and sends its sessions away, at once or one after
+//     the other: they drain, or are aborted
 //  3. a loop ends when no acceptor of any loop is left, which could still place a
 //     connection on it, and its last session is closed
 //  4. the last loop to end waits, a second at most for each, for the Metrics to let go
@@ -95,6 +95,11 @@ func (l *loop) obey(order uint32) {
 	for _, a := range l.acceptors {
 		a.close()
 	}
+	if order == orderDrain && l.engine.options.spread > 0 {
+		l.depart()
+		return
+	}
+	l.departure = departure{}
 	for slot := range l.slots.count() {
 		if c := l.slots.at(slot); c.session.Load() != nil && c.flags&(fresh|gone) == 0 {
 			l.sendAway(c)

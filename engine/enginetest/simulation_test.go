@@ -101,6 +101,9 @@ func (s *simulation) setUp() {
 	if halfOpen {
 		opts = append(opts, engine.WithHalfOpen())
 	}
+	if s.chance(0.3) {
+		opts = append(opts, engine.WithDrainSpread(time.Duration(s.between(10, 2000))*time.Millisecond))
+	}
 	quiet := s.faults
 	s.faults = faults{}
 	s.start(opts...)
