@@ -27,10 +27,10 @@ type form struct {
 }
 
 // NewCast returns a message of a copy of p for so many loops, each of which is to call
-// Done. It returns ErrBufferFull if too much is under way, or p is too large.
+// Done. It returns ErrBufferFull if too much is under way, a *frame.Error if p is too large.
 func NewCast(shared *transport.Shared, p []byte, loops int, _ transport.Key) (*Cast, error) {
 	if len(p) > noticeMax {
-		return nil, ErrBufferFull
+		return nil, tooLarge(len(p))
 	}
 	if under := shared.Casting.Add(int64(len(p))); under > int64(len(p)) && under > int64(shared.Cap) {
 		shared.Casting.Add(-int64(len(p)))

@@ -121,45 +121,57 @@ func (g *Group) SendExcept(s *Session, p []byte) error {
 // of a session's output, and nobody gets the message; an error of the codec, like
 // frame.ErrTooLarge, that members' codecs cannot frame it. If the engine has a
 // Backplane, its error is returned, though members on this engine get the message.
-func (g *Group) Publish(n Notice) error { return g.publish(nil, &n, true) }
-
-// PublishContext is Publish that waits instead of returning ErrBufferFull, until ctx
-// ends, whose cause it then returns. It must not be called from a handler in inline
-// mode, which would wait for itself: there it returns ErrBufferFull, too.
-func (g *Group) PublishContext(ctx context.Context, n Notice) error {
-	return g.publish(ctx, &n, true)
+func (g *Group) Publish(n Notice) error {
+	if took, err := g.give(&n, nil); !took || err != nil {
+		return err
+	}
+	return g.pass(&n)
 }
 
-// publish gives n to the members here, and to the backplane if it is ours. A nil ctx does not
-// wait.
-func (g *Group) publish(ctx context.Context, n *Notice, ours bool) error {
-	r := g.enter(false)
-	for r != nil && r.full() {
-		if ctx == nil || g.all.shared.OnLoop() {
-			r.mu.Unlock()
-			return ErrBufferFull
+// PublishContext is Publish that waits instead of returning ErrBufferFull, until ctx
+// ends, whose cause it then returns. A handler in mode inline would wait for itself:
+// there it returns ErrBufferFull, too.
+func (g *Group) PublishContext(ctx context.Context, n Notice) error {
+	for {
+		room := &waiter{free: make(chan struct{}, 1)}
+		took, err := g.give(&n, room)
+		switch {
+		case took && err == nil:
+			return g.pass(&n)
+		case took || g.all.shared.OnLoop():
+			return err
 		}
-		waiter := &waiter{free: make(chan struct{}, 1)}
-		r.waiters = append(r.waiters, waiter)
-		r.mu.Unlock()
 		select {
-		case <-waiter.free:
+		case <-room.free:
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
-		r = g.enter(false)
 	}
-	if r != nil {
-		err := r.publish(n)
-		r.unlock()
-		if err != nil {
-			return err
+}
+
+// give gives n to the members on this engine. If loops are too far behind it reports
+// false and ErrBufferFull, and tells w, which may be nil, when it may be tried again.
+func (g *Group) give(n *Notice, w *waiter) (took bool, err error) {
+	r := g.enter(false)
+	if r == nil {
+		return true, nil
+	}
+	defer r.unlock()
+	if r.full() {
+		if w != nil {
+			r.waiters = append(r.waiters, w)
 		}
+		return false, ErrBufferFull
 	}
-	if ours && g.all.backplane != nil {
-		return g.all.backplane.Publish(g.name, *n)
+	return true, r.publish(n)
+}
+
+// pass gives n to other engines.
+func (g *Group) pass(n *Notice) error {
+	if g.all.backplane == nil {
+		return nil
 	}
-	return nil
+	return g.all.backplane.Publish(g.name, *n)
 }
 
 // Kick closes all members for a reason, as Session.CloseWith does, and returns how

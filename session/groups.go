@@ -75,7 +75,8 @@ func NewGroups(shared *transport.Shared, now func() int64, listed bool, configur
 func (all *Groups) Connect(b Backplane) (err error) {
 	all.cancel, err = b.Subscribe(func(group string, n Notice) error {
 		n.Except = nil
-		return all.Group(group).publish(nil, &n, false)
+		_, err := all.Group(group).give(&n, nil)
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("session: backplane: %w", err)

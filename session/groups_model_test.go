@@ -48,7 +48,6 @@ type world struct {
 	shared   *transport.Shared
 	groups   *session.Groups
 	now      int64
-	policies []session.GroupConfig
 
 	errands  []transport.Errands // of each loop
 	busy     []bool              // the loop is in the middle of something

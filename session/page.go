@@ -5,6 +5,7 @@ import (
 
 	"github.com/weirnet/weir/buffer"
 	"github.com/weirnet/weir/internal/transport"
+	"github.com/weirnet/weir/session/frame"
 )
 
 // A page is memory in which messages to a group lie one behind the other, as they
@@ -56,6 +57,11 @@ const (
 	// have: small ones fill it before its memory is full.
 	perMessage = 32
 )
+
+// tooLarge is the error for a message of n bytes.
+func tooLarge(n int) error {
+	return &frame.Error{Err: frame.ErrTooLarge, Length: uint64(n), Limit: noticeMax}
+}
 
 // newPage returns a page for at least n bytes and as many messages, with one count, the
 // caller's.

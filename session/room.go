@@ -173,7 +173,7 @@ func (r *room) retire() {
 // publish gives n to all members. The lock is held. With an error nobody gets it.
 func (r *room) publish(n *Notice) error {
 	if len(n.Bytes) > noticeMax {
-		return ErrBufferFull
+		return tooLarge(len(n.Bytes))
 	}
 	for _, st := range r.streams {
 		if err := st.check(n.Bytes); err != nil {
