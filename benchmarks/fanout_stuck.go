@@ -18,10 +18,6 @@ import (
 // reading, which shows the noise. Before each, a burst fills the buffers of whoever
 // does not read.
 
-// stuckBurst is how much each subscriber gets before a measurement, in bytes. The
-// subscriber's kernel and the server's together take less.
-const stuckBurst = 256 << 10
-
 // stuckSilence is how long the subscriber that goes on must hear nothing before it
 // says what it has got.
 const stuckSilence = 300 * time.Millisecond
@@ -96,7 +92,7 @@ func (b *fanoutBench) withReader(ctx context.Context, t target, c fanoutCell, st
 			return s, err
 		}
 	}
-	burst := load.FanRun{InFlight: 16, Messages: int64(stuckBurst / c.Size), Duration: fanoutPatience, Patience: fanoutPatience}
+	burst := load.FanRun{InFlight: hubQueue / b.options.publishers / 4, Messages: int64(max(b.options.burst/c.Size, 1)), Duration: fanoutPatience, Patience: fanoutPatience}
 	if _, err := t.fan.Run(burst, nil); err != nil {
 		return s, err
 	}

@@ -19,15 +19,25 @@ type hub struct {
 }
 
 // hubBacklog is what a hub may hold for one connection that does not read, in
-// bytes, where it is told so at all. Whoever exceeds it is closed.
-const hubBacklog = 4 << 20
+// bytes, where it is told so at all. Whoever exceeds it is closed. A hub must take
+// hubQueue messages for everybody.
+const (
+	hubBacklog = 4 << 20
+	hubQueue   = 256
+)
+
+// together is the unit of a hub that passes on whatever a read has brought in whole
+// messages; others do it one by one, in units of the size of a message, as a server
+// does that looks at them.
+const together = 1 << 30
 
 func hubs() []hub {
 	return append([]hub{
 		{"floor", "bare event loops: what a turn has read goes to each connection in one write; 4 MiB backlog, then close", startFloorHub},
-		{"weir", "mode pool, one group that everybody joins", startPooledWeirHub},
+		{"weir", "mode pool, one group that everybody joins; Group.Send of each message", startPooledWeirHub},
 		{"weir-inline", "the same in mode inline", startInlineWeirHub},
-		{"std", "package net: per connection two goroutines and a channel of 256, net.Buffers; a full channel closes", startStdHub},
+		{"std", "package net: per connection two goroutines, a channel of 256 messages, net.Buffers; a full channel closes", startStdHub},
+		{"std-batch", "the same, but all messages that a read has brought go through the channel as one", startStdBatchHub},
 	}, rivalHubs()...)
 }
 

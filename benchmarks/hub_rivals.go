@@ -3,4 +3,13 @@
 package main
 
 // rivalHubs are other engines; they run when named.
-func rivalHubs() []hub { return nil }
+func rivalHubs() []hub {
+	return []hub{
+		{"gnet", "gnet v2, a loop per processor; AsyncWrite of each message to each connection; no bound on its backlog", startGnetHub},
+		{"gnet-batch", "the same, but a function per loop writes all that a read has brought to each of its connections", startGnetBatchHub},
+		{"nbio", "nbio, default options but MaxWriteBufferSize 4 MiB; Write of each message to each connection", startNbioHub},
+		{"nbio-batch", "the same, but one Write to each connection for all that a read has brought", startNbioBatchHub},
+		{"netpoll", "netpoll, default options; each message to a mux.ShardQueue of each connection; no bound on its backlog", startNetpollHub},
+		{"netpoll-batch", "the same, but all that a read has brought as one", startNetpollBatchHub},
+	}
+}

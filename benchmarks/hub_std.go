@@ -3,19 +3,20 @@ package main
 import (
 	"log"
 	"net"
+	"slices"
 	"sync"
 )
 
 const (
 	stdHubBuffer = 64 << 10 // bytes per read
-	stdHubQueue  = 256      // what waits for one writer
-	stdHubGather = 64       // of these in one write
+	stdHubGather = 64       // what one write takes from the channel
 )
 
 // stdHub is the chat server of many a Go tutorial: for each connection a goroutine
 // that reads, one that writes, and a channel in between.
 type stdHub struct {
-	size int
+	size int // of a message
+	unit int // that goes through the channels
 
 	mu    sync.RWMutex
 	peers map[*stdPeer]struct{}
@@ -26,20 +27,23 @@ type stdPeer struct {
 	queue chan []byte // closed, under the hub's lock, when the peer has left
 }
 
-// startStdHub serves with package net.
-func startStdHub(size int) (string, error) {
+func startStdHub(size int) (string, error)      { return newStdHub(size, size) }
+func startStdBatchHub(size int) (string, error) { return newStdHub(size, together) }
+
+// newStdHub serves with package net.
+func newStdHub(size, unit int) (string, error) {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		return "", err
 	}
-	h := &stdHub{size: size, peers: map[*stdPeer]struct{}{}}
+	h := &stdHub{size: size, unit: unit, peers: map[*stdPeer]struct{}{}}
 	go func() {
 		for {
 			c, err := l.Accept()
 			if err != nil {
 				log.Fatal("std: ", err)
 			}
-			p := &stdPeer{c, make(chan []byte, stdHubQueue)}
+			p := &stdPeer{c, make(chan []byte, hubQueue)}
 			h.mu.Lock()
 			h.peers[p] = struct{}{}
 			h.mu.Unlock()
@@ -50,7 +54,7 @@ func startStdHub(size int) (string, error) {
 	return l.Addr().String(), nil
 }
 
-// read passes on what the peer sends, as many whole messages as have come.
+// read passes on what the peer sends.
 func (h *stdHub) read(p *stdPeer) {
 	defer func() {
 		p.conn.Close()
@@ -69,7 +73,9 @@ func (h *stdHub) read(p *stdPeer) {
 		held += n
 		whole := held - held%h.size
 		if whole > 0 {
-			h.broadcast(append([]byte(nil), buffer[:whole]...))
+			for unit := range slices.Chunk(append([]byte(nil), buffer[:whole]...), h.unit) {
+				h.broadcast(unit)
+			}
 		}
 		if held == len(buffer) && held < stdHubBuffer {
 			larger := make([]byte, 2*held)
@@ -81,7 +87,7 @@ func (h *stdHub) read(p *stdPeer) {
 	}
 }
 
-// broadcast queues messages for every peer. One whose queue is full is let go: its
+// broadcast queues one or more messages for every peer. One whose queue is full is let go: its
 // reader fails and takes it out.
 func (h *stdHub) broadcast(messages []byte) {
 	h.mu.RLock()

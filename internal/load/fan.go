@@ -54,7 +54,8 @@ type FanRun struct {
 	// holds the publisher up, or has FanBacklog messages unfinished, pays for it.
 	Rate float64 `json:"rate,omitempty"`
 
-	// WarmUp comes first and is not counted, Duration is. Messages, unless 0, ends
+	// WarmUp comes first and is not counted, Duration is. With a window both last
+	// until a message is finished, so that whole windows are measured. Messages, unless 0, ends
 	// the measured time early, when so many have been sent in the run.
 	WarmUp   time.Duration `json:"warm_up_ns"`
 	Duration time.Duration `json:"duration_ns"`
@@ -67,7 +68,7 @@ type FanRun struct {
 
 // FanBacklog is how many messages of one publisher may be unfinished at a fixed
 // rate. A hub that queues as many for each connection loses nothing.
-const FanBacklog = 128
+const FanBacklog = 64
 
 const fanPatience = 10 * time.Second
 

@@ -52,11 +52,13 @@ type fanRun struct {
 
 	phase        Phase
 	phaseEnd     int64
+	settled      bool  // a message was finished in the last turn
 	measuredFrom int64 // messages due from here on count,
 	measuredTo   int64 // up to here; both are the far future until known
 
+	beganAt int64
+
 	// A fixed rate: the next message, counted over all publishers.
-	rateFrom int64
 	interval float64 // nanoseconds
 	next     int64
 	alarmAt  int64
@@ -174,7 +176,7 @@ func (d *fanDriver) begin(r FanRun, report func(Progress)) {
 		d.publishers[i].open(r.window(), len(d.conns))
 	}
 	now := d.now()
-	d.rateFrom = now
+	d.beganAt = now
 	if r.Rate > 0 {
 		d.interval = float64(time.Second) / r.Rate
 	}
@@ -242,14 +244,32 @@ func (d *fanDriver) wait(now int64) {
 
 // tick moves on to the next phase if it is due.
 func (d *fanDriver) tick(now int64) {
-	switch {
-	case d.phase == WarmingUp && now >= d.phaseEnd:
-		d.enter(Measuring, now)
-	case d.phase == Measuring && (now >= d.phaseEnd || d.load.Messages > 0 && d.sent >= d.load.Messages):
-		d.enter(Finishing, now)
-	case d.phase == Finishing && now >= d.phaseEnd:
-		d.err = d.unfinished()
+	over := now >= d.overAt()
+	switch d.phase {
+	case WarmingUp:
+		if over {
+			d.enter(Measuring, now)
+		}
+	case Measuring:
+		if over || d.load.Messages > 0 && d.sent >= d.load.Messages {
+			d.enter(Finishing, now)
+		}
+	case Finishing:
+		if over {
+			d.err = d.unfinished()
+		}
 	}
+	d.settled = false
+}
+
+// overAt is when the phase ends unless something happens. The measured time of a
+// window begins and ends with a message that is finished: deliveries come in bunches
+// of a window, which may last longer than the time that was asked for.
+func (d *fanDriver) overAt() int64 {
+	if d.load.InFlight > 0 && d.phase != Finishing && !d.settled && d.phaseEnd > d.beganAt {
+		return d.phaseEnd + int64(d.load.Patience)
+	}
+	return d.phaseEnd
 }
 
 // unfinished names the first connection that lacks a message.
@@ -306,7 +326,7 @@ func (d *fanDriver) publish(now int64) {
 }
 
 // dueAt is when message k is to be sent at a fixed rate.
-func (d *fanDriver) dueAt(k int64) int64 { return d.rateFrom + int64(float64(k)*d.interval) }
+func (d *fanDriver) dueAt(k int64) int64 { return d.beganAt + int64(float64(k)*d.interval) }
 
 // due says whether a message of a fixed rate is to be sent before until.
 func (d *fanDriver) due(until int64) bool {
@@ -325,7 +345,7 @@ func (d *fanDriver) counts(dueAt int64) bool {
 
 // deadline is when the driver has something to do by itself.
 func (d *fanDriver) deadline() time.Time {
-	at := d.phaseEnd
+	at := d.overAt()
 	if d.due(d.measuredTo) && d.rateRoom() > 0 && d.dueAt(d.next) < at {
 		at = d.dueAt(d.next)
 		if at != d.alarmAt {
@@ -460,6 +480,7 @@ func (d *fanDriver) recordLast(p *fanPublisher) {
 		if !ok {
 			return
 		}
+		d.settled = true
 		if d.counts(due) {
 			d.messages++
 			d.last.record(time.Duration(now-due), 1)

@@ -53,7 +53,7 @@ func NewFanReader(ctx context.Context, c FanConfig) (*FanReader, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := net.Dialer{Control: func(_, _ string, raw syscall.RawConn) error {
+	d := net.Dialer{KeepAlive: -1, Control: func(_, _ string, raw syscall.RawConn) error {
 		var failed error
 		err := raw.Control(func(fd uintptr) {
 			failed = sock.Kernel().SetOption(int(fd), sock.RecvBuffer, readerBuffer)
