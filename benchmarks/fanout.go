@@ -70,7 +70,38 @@ type fanoutBench struct {
 // target is a contender with its load.
 type target struct {
 	*server
-	fan *load.FanChild
+	fan    *load.FanChild
+	usedAt time.Time
+}
+
+// idleMax is how long connections may be silent while others are measured. After 15 s
+// most systems would probe all of them at once, and what does not fit into the queue of
+// the loopback is lost.
+const idleMax = 10 * time.Second
+
+// keepFresh sends one message through each target that has been silent for long.
+func keepFresh(targets []*target) error {
+	for _, t := range targets {
+		if time.Since(t.usedAt) < idleMax {
+			continue
+		}
+		if err := t.touch(); err != nil {
+			return fmt.Errorf("%s: %w", t.name, err)
+		}
+	}
+	return nil
+}
+
+// touch sends one message.
+func (t *target) touch() error {
+	_, err := t.run(load.FanRun{InFlight: 1, Messages: 1, Duration: fanoutPatience, Patience: fanoutPatience}, nil)
+	return err
+}
+
+func (t *target) run(r load.FanRun, progress func(load.Progress)) (load.FanResult, error) {
+	result, err := t.fan.Run(r, progress)
+	t.usedAt = time.Now()
+	return result, err
 }
 
 // fanoutCommand measures the cells that args select and prints tables. What was
@@ -139,7 +170,7 @@ func (b *fanoutBench) scene(ctx context.Context, cells []fanoutCell) (err error)
 	b.names = namesOf(servers)
 
 	before := make([]memory, len(servers))
-	var targets []target
+	var targets []*target
 	defer func() {
 		for _, t := range targets {
 			if closeErr := t.fan.Close(); err == nil {
@@ -155,7 +186,7 @@ func (b *fanoutBench) scene(ctx context.Context, cells []fanoutCell) (err error)
 		if err != nil {
 			return fmt.Errorf("%d subscribers, %s: %w", scene.Subscribers, s.name, err)
 		}
-		targets = append(targets, target{s, fan})
+		targets = append(targets, &target{s, fan, time.Now()})
 	}
 	for _, c := range cells {
 		for round := range b.options.rounds {
@@ -176,13 +207,16 @@ func (b *fanoutBench) config(address string, s fanoutScene) load.FanConfig {
 
 // round puts each contender under the cell's load, one after another. Each round
 // begins with another one, so that none always follows the same.
-func (b *fanoutBench) round(ctx context.Context, c fanoutCell, round int, targets []target) error {
+func (b *fanoutBench) round(ctx context.Context, c fanoutCell, round int, targets []*target) error {
 	line := fmt.Sprintf("%v round %d/%d:", c, round+1, b.options.rounds)
 	for i := range targets {
 		t := targets[(round+i)%len(targets)]
+		if err := keepFresh(targets); err != nil {
+			return fmt.Errorf("%v, round %d: %w", c, round+1, err)
+		}
 		measure := b.load
 		if b.options.stuck {
-			measure = func(t target, c fanoutCell, round int) (string, error) { return b.pair(ctx, t, c, round) }
+			measure = func(t *target, c fanoutCell, round int) (string, error) { return b.pair(ctx, t, c, round) }
 		}
 		text, err := measure(t, c, round)
 		if err != nil {
@@ -195,7 +229,7 @@ func (b *fanoutBench) round(ctx context.Context, c fanoutCell, round int, target
 }
 
 // load runs one load, records it, and says in short what came out.
-func (b *fanoutBench) load(t target, c fanoutCell, round int) (string, error) {
+func (b *fanoutBench) load(t *target, c fanoutCell, round int) (string, error) {
 	result, cpu, err := b.measure(t, c)
 	if err != nil {
 		return "", err
@@ -211,7 +245,7 @@ func (b *fanoutBench) load(t target, c fanoutCell, round int) (string, error) {
 
 // measure runs one load. The server's processor time is read when the measured time
 // begins and when it ends.
-func (b *fanoutBench) measure(t target, c fanoutCell) (load.FanResult, time.Duration, error) {
+func (b *fanoutBench) measure(t *target, c fanoutCell) (load.FanResult, time.Duration, error) {
 	run := load.FanRun{
 		InFlight: c.InFlight,
 		Rate:     float64(c.Rate),
@@ -228,7 +262,7 @@ func (b *fanoutBench) measure(t target, c fanoutCell) (load.FanResult, time.Dura
 			cpu[i] = used
 		}
 	}
-	result, err := t.fan.Run(run, func(p load.Progress) {
+	result, err := t.run(run, func(p load.Progress) {
 		switch p.Phase {
 		case load.Measuring:
 			at(0)
@@ -240,7 +274,7 @@ func (b *fanoutBench) measure(t target, c fanoutCell) (load.FanResult, time.Dura
 }
 
 // takeMemory reads what a scene has left behind.
-func (b *fanoutBench) takeMemory(scene fanoutScene, targets []target, before []memory) error {
+func (b *fanoutBench) takeMemory(scene fanoutScene, targets []*target, before []memory) error {
 	for i, t := range targets {
 		m := fanoutMemory{Scene: scene, Contender: t.name, Before: before[i]}
 		var err error

@@ -43,7 +43,7 @@ type stuckSample struct {
 
 // pair takes the three measurements of one contender and says in short what came
 // out.
-func (b *fanoutBench) pair(ctx context.Context, t target, c fanoutCell, round int) (string, error) {
+func (b *fanoutBench) pair(ctx context.Context, t *target, c fanoutCell, round int) (string, error) {
 	states := []string{reading, stopped, readingAgain}
 	text := ""
 	for i := range states {
@@ -67,7 +67,7 @@ func (b *fanoutBench) pair(ctx context.Context, t target, c fanoutCell, round in
 }
 
 // withReader measures the others while one subscriber more reads, or is stopped.
-func (b *fanoutBench) withReader(ctx context.Context, t target, c fanoutCell, stop bool) (s stuckSample, err error) {
+func (b *fanoutBench) withReader(ctx context.Context, t *target, c fanoutCell, stop bool) (s stuckSample, err error) {
 	s = stuckSample{Cell: c, Contender: t.name}
 	reader, err := load.StartFanReader(ctx, b.exe, []string{loadCommand}, b.config(t.address, c.scene()))
 	if err != nil {
@@ -80,7 +80,7 @@ func (b *fanoutBench) withReader(ctx context.Context, t target, c fanoutCell, st
 		}
 	}()
 	// So that it has joined, and been heard of, before it stops.
-	if _, err := t.fan.Run(load.FanRun{InFlight: 1, Messages: 1, Duration: fanoutPatience, Patience: fanoutPatience}, nil); err != nil {
+	if err := t.touch(); err != nil {
 		return s, err
 	}
 	before, err := t.memory(false)
@@ -93,7 +93,7 @@ func (b *fanoutBench) withReader(ctx context.Context, t target, c fanoutCell, st
 		}
 	}
 	burst := load.FanRun{InFlight: hubQueue / b.options.publishers / 4, Messages: int64(max(b.options.burst/c.Size, 1)), Duration: fanoutPatience, Patience: fanoutPatience}
-	if _, err := t.fan.Run(burst, nil); err != nil {
+	if _, err := t.run(burst, nil); err != nil {
 		return s, err
 	}
 	if s.Others, _, err = b.measure(t, c); err != nil {
