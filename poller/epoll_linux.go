@@ -7,6 +7,7 @@
 package poller
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -28,6 +29,12 @@ type epoll struct {
 	file *os.File // owns fd; known to the runtime's poller
 	conn syscall.RawConn
 	look func(fd uintptr) bool // p.fetch, stored once so that a Park allocates nothing
+
+	// An eventfd that fd watches by edges, so that nobody has to read it.
+	wake  *os.File
+	rouse syscall.RawConn
+	ring  func(fd uintptr) bool // p.write, stored once
+	one   [8]byte               // what is written: 1 in the machine's byte order
 
 	// The deadline that the runtime holds for file. It stays in force, expired
 	// or not, until another one is set; unsure means that it has to be.
@@ -64,16 +71,53 @@ func Open() (Poller, error) {
 		return nil, fmt.Errorf("poller: %w", err)
 	}
 	p.look = p.fetch
+	if err := p.openWake(); err != nil {
+		p.file.Close()
+		return nil, err
+	}
 	return p, nil
+}
+
+// openWake makes the eventfd.
+func (p *epoll) openWake() error {
+	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC) // blocking: the runtime's poller need not know it
+	if err != nil {
+		return fmt.Errorf("poller: eventfd: %w", err)
+	}
+	binary.NativeEndian.PutUint64(p.one[:], 1)
+	p.ring = p.write
+	p.wake = os.NewFile(uintptr(fd), "eventfd")
+	if p.rouse, err = p.wake.SyscallConn(); err == nil {
+		err = p.control(unix.EPOLL_CTL_ADD, "add", fd, Read, Reserved)
+	}
+	if err != nil {
+		p.wake.Close()
+		return fmt.Errorf("poller: watch eventfd: %w", err)
+	}
+	return nil
+}
+
+// write adds 1 to the eventfd. It would block only after 2^63 times.
+func (p *epoll) write(fd uintptr) bool {
+	// one is on the heap, which does not move, and p keeps it alive.
+	_, _ = sock.RawSyscall6(unix.SYS_WRITE, fd, uintptr(unsafe.Pointer(&p.one)), uintptr(len(p.one)), 0, 0, 0)
+	runtime.KeepAlive(p)
+	return true
 }
 
 // Add implements Poller.
 func (p *epoll) Add(fd int, interest Interest, token Token) error {
+	if token == Reserved {
+		return ErrToken
+	}
 	return p.control(unix.EPOLL_CTL_ADD, "add", fd, interest, token)
 }
 
 // Modify implements Poller.
 func (p *epoll) Modify(fd int, interest Interest, token Token) error {
+	if token == Reserved {
+		return ErrToken
+	}
 	return p.control(unix.EPOLL_CTL_MOD, "modify", fd, interest, token)
 }
 
@@ -122,14 +166,11 @@ func (p *epoll) Park(events []Event, deadline time.Time) (int, error) {
 	return p.deliver(events)
 }
 
-// Wake implements Poller. It ends the sleep by a deadline in the past, which
-// needs no system call and no descriptor of its own. When it comes late, after
-// the owner has set a deadline for its next sleep, that sleep ends early, which
-// is allowed. After Close the file refuses it.
+// Wake implements Poller. After Close the file refuses it.
 func (p *epoll) Wake() error {
 	rouse, err := p.bell.ring()
 	if rouse {
-		_ = p.file.SetReadDeadline(time.Unix(1, 0))
+		_ = p.rouse.Write(p.ring)
 	}
 	return err
 }
@@ -139,7 +180,7 @@ func (p *epoll) Close() error {
 	if !p.bell.close() {
 		return ErrClosed
 	}
-	return p.file.Close()
+	return errors.Join(p.file.Close(), p.wake.Close())
 }
 
 // control enters one change of a registration into the kernel.
@@ -191,14 +232,17 @@ func (p *epoll) deliver(events []Event) (int, error) {
 	if p.errno != 0 && p.errno != unix.EINTR {
 		return 0, fmt.Errorf("poller: epoll_pwait: %w", p.errno)
 	}
+	n := 0
 	for i := range p.raw[:p.n] {
 		raw := &p.raw[i]
-		events[i] = Event{
-			Token: Token(uint32(raw.Fd)) | Token(uint32(raw.Pad))<<32,
-			Ready: readyFromEpoll(raw.Events),
+		token := Token(uint32(raw.Fd)) | Token(uint32(raw.Pad))<<32
+		if token == Reserved {
+			continue
 		}
+		events[n] = Event{Token: token, Ready: readyFromEpoll(raw.Events)}
+		n++
 	}
-	return p.n, nil
+	return n, nil
 }
 
 // arm hands the deadline to the runtime, unless it is the one already there.

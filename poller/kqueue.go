@@ -144,6 +144,9 @@ func openKqueue(k kernel) (Poller, error) {
 
 // Add implements Poller.
 func (p *kqueue) Add(fd int, interest Interest, token Token) error {
+	if token == Reserved {
+		return ErrToken
+	}
 	if p.bell.isClosed() {
 		return ErrClosed
 	}
@@ -167,6 +170,9 @@ func (p *kqueue) Add(fd int, interest Interest, token Token) error {
 // looks again when it is asked for what it has. If it fails, the registration
 // has ended.
 func (p *kqueue) Modify(fd int, interest Interest, token Token) error {
+	if token == Reserved {
+		return ErrToken
+	}
 	if err := p.uninstall("modify", fd); err != nil {
 		return err
 	}

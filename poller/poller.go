@@ -41,6 +41,9 @@ import (
 // ErrClosed is returned by every method of a Poller that has been closed.
 var ErrClosed = errors.New("poller: closed")
 
+// ErrToken is returned by Add and Modify for Reserved.
+var ErrToken = errors.New("poller: the token is reserved")
+
 // ErrUnsupported is returned by Open where weir has no backend.
 // It wraps errors.ErrUnsupported.
 var ErrUnsupported = unsupportedError{}
@@ -51,8 +54,11 @@ func (unsupportedError) Error() string { return "poller: no backend for this ope
 func (unsupportedError) Unwrap() error { return errors.ErrUnsupported }
 
 // Token names a registration. It is chosen by the caller and handed back, as it
-// is, with each event; all 64 bits are the caller's.
+// is, with each event. All numbers but Reserved are the caller's.
 type Token uint64
+
+// Reserved is the one token that backends keep for themselves.
+const Reserved = ^Token(0)
 
 // Interest is what a registration wants to be told of. Hang-ups and errors are
 // always told. Zero keeps the registration and tells only those.
@@ -99,7 +105,7 @@ type Event struct {
 type Poller interface {
 	// Add registers fd. The descriptor must be non-blocking and stay open until
 	// it is removed or closed. Errors are those of the kernel (ENOMEM, ENOSPC,
-	// EEXIST, EBADF, EPERM), wrapped with the name of the call.
+	// EEXIST, EBADF, EPERM), wrapped with the name of the call, and ErrToken.
 	Add(fd int, interest Interest, token Token) error
 
 	// Modify replaces interest and token of a registered fd, ENOENT if it is

@@ -98,6 +98,9 @@ func (p *memoryPoller) enter(call string, fd int) (*socket, int, error) {
 
 // Add implements poller.Poller.
 func (p *memoryPoller) Add(fd int, interest poller.Interest, token poller.Token) error {
+	if token == poller.Reserved {
+		return poller.ErrToken
+	}
 	r := &registration{poller: p, token: token, mask: maskOf(interest)}
 	if err := p.network.gate.register(r); err != nil {
 		return err
@@ -118,6 +121,9 @@ func (p *memoryPoller) Add(fd int, interest poller.Interest, token poller.Token)
 
 // Modify implements poller.Poller.
 func (p *memoryPoller) Modify(fd int, interest poller.Interest, token poller.Token) error {
+	if token == poller.Reserved {
+		return poller.ErrToken
+	}
 	s, i, err := p.enter("modify", fd)
 	if err != nil {
 		return err

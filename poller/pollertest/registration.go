@@ -91,12 +91,16 @@ func removeEndsEvents(r *rig) {
 
 func tokensAreTheCallers(r *rig) {
 	tokens := []poller.Token{
-		0, 1, ^poller.Token(0), ^poller.Token(1), 1 << 63, 1<<63 - 1,
+		0, 1, poller.Reserved - 1, poller.Reserved - 1<<8, 1 << 63, 1<<63 - 1,
 		1 << 32, 1<<32 - 1, 1 << 31, 0xffffffff00000000, 0x0123456789abcdef,
 	}
 	for _, token := range tokens {
 		local, _ := r.pair()
 		r.add(local, poller.Write, token)
+	}
+	local, _ := r.pair()
+	if err := r.p.Add(local, poller.Read, poller.Reserved); err != poller.ErrToken {
+		r.Errorf("Add of the reserved token: %v, want ErrToken", err)
 	}
 	r.until("all tokens", func() bool { return len(r.seen) >= len(tokens) })
 	for _, token := range tokens {
