@@ -38,6 +38,9 @@ func shutdownDrains(t *testing.T, s setting) {
 	v.awaitClose(session.ReasonShutdown)
 	must(t, await(t, "Shutdown", ended))
 	must(t, await(t, "Shutdown", ended))
+	if n := v.engine.Stats().Aborted; n != 0 {
+		t.Errorf("Stats.Aborted is %d after all have drained", n)
+	}
 	v.shutdown()                // a third time
 	must(t, v.engine.Close())   // and after all
 	must(t, v.listener.Close()) // which is closed, too
@@ -70,8 +73,8 @@ func shutdownAborts(t *testing.T, s setting) {
 			t.Error("an aborted session has nothing unsent")
 		}
 	}
-	if st := v.engine.Stats(); st.Unsent == 0 {
-		t.Error("Stats.Unsent is 0")
+	if st := v.engine.Stats(); st.Unsent == 0 || st.Aborted != conns {
+		t.Errorf("Stats: %d bytes unsent, %d sessions aborted; want some, and %d", st.Unsent, st.Aborted, conns)
 	}
 }
 

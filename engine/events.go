@@ -202,7 +202,8 @@ func (e *events) stats(st Stats) {
 		Number("accepted", int64(st.Accepted)), Number("refused", int64(st.Refused)),
 		Number("opened", int64(st.Opened)),
 		Number("bytes_in", int64(st.BytesIn)), Number("bytes_out", int64(st.BytesOut)),
-		Number("unsent", int64(st.Unsent)), Number("overloads", int64(st.Overloads)),
+		Number("unsent", int64(st.Unsent)), Number("unhandled", int64(st.Unhandled)),
+		Number("aborted", int64(st.Aborted)), Number("overloads", int64(st.Overloads)),
 		Number("blocked_handlers", int64(st.BlockedHandlers)), Number("blocked_loops", int64(st.BlockedLoops)),
 		Number("log_dropped", int64(st.LogDropped)),
 	}

@@ -87,6 +87,9 @@ func (l *loop) close(c *conn) {
 	st := driver.Status()
 	if st&transport.Aborted != 0 {
 		_ = l.sockets.SetOption(int(c.fd), sock.Linger, 0) // RST instead of FIN
+		if l.obeyed >= orderAbort {
+			l.stats.aborted.Add(1)
+		}
 	}
 	if st&transport.Exposed != 0 {
 		_ = l.poller.Remove(int(c.fd)) // a duplicate would keep the registration
@@ -109,6 +112,7 @@ func (l *loop) closed(c *conn, s *session.Session, reason *session.CloseError, o
 	if opened {
 		l.stats.closed[reason.Reason].Add(1)
 		l.stats.unsent.Add(uint64(reason.Unsent))
+		l.stats.unhandled.Add(uint64(reason.Unhandled))
 		did := s.Stats()
 		l.stats.bytesOut.Add(did.BytesOut)
 		l.remember(driver.Peer(), s.ID(), did, reason)

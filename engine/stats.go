@@ -23,6 +23,8 @@ type loopStats struct {
 	opened         atomic.Uint64
 	closed         [session.Reasons]atomic.Uint64
 	unsent         atomic.Uint64
+	unhandled      atomic.Uint64
+	aborted        atomic.Uint64
 	bytesIn        atomic.Uint64
 	bytesOut       atomic.Uint64 // of closed sessions
 	overloads      atomic.Uint64
@@ -56,6 +58,9 @@ type Stats struct {
 	BytesOut uint64 // taken by the kernel
 	Unsent   uint64 // bytes that sessions had queued when they ended
 	Queued   int64  // bytes queued now
+
+	Unhandled uint64 // bytes that were received and not given to a handler when sessions ended
+	Aborted   uint64 // sessions that were there when a shutdown's time was up or at Close
 
 	Turns       uint64 // of all loops
 	Parks       uint64 // turns in which a loop went to sleep
@@ -115,6 +120,8 @@ func (e *Engine) Stats() Stats {
 		st.BytesIn += c.bytesIn.Load()
 		st.BytesOut += c.bytesOut.Load()
 		st.Unsent += c.unsent.Load()
+		st.Unhandled += c.unhandled.Load()
+		st.Aborted += c.aborted.Load()
 		st.Turns += c.turns.Load()
 		st.Parks += c.parks.Load()
 		st.Overloads += c.overloads.Load()

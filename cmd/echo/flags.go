@@ -20,6 +20,8 @@ type settings struct {
 	loops  int // 0: the engine's default
 	idle   time.Duration
 	stall  time.Duration
+	drain  time.Duration
+	spread time.Duration
 	spin   time.Duration
 	logger engine.Logger
 	debug  string // empty: off
@@ -33,6 +35,8 @@ func (s *settings) define(fs *flag.FlagSet) {
 	defineMode(fs, &s.mode)
 	fs.DurationVar(&s.idle, "idle", time.Minute, "close a session on which nothing came or went for this long; 0 is never")
 	fs.DurationVar(&s.stall, "stall", 30*time.Second, "close a session that takes nothing of what is queued for it for this long; 0 is never")
+	fs.DurationVar(&s.drain, "drain", 10*time.Second, "after Ctrl-C give sessions this long to close")
+	fs.DurationVar(&s.spread, "spread", 0, "after Ctrl-C close sessions one after the other over this time, so that clients do not all come back at once")
 	fs.DurationVar(&s.spin, "spin", 0, "look for work for this long before sleeping: 20µs to 50µs halve the round trip of a lone connection and keep a processor busy")
 	fs.Func("log", "log events of this `level` and above as JSON lines on standard error: debug, info, warn, error or off (default info)", s.setLog)
 	fs.StringVar(&s.debug, "debug", "", "serve pprof, /stats and /closed over HTTP on this `address`, for example 127.0.0.1:7001; anybody who reaches it may read (default off)")
@@ -76,6 +80,8 @@ func (s *settings) options() []engine.Option {
 		engine.WithFirstMessageTimeout(0), // whoever says nothing is idle
 		engine.WithIdleTimeout(s.idle),
 		engine.WithStallTimeout(s.stall),
+		engine.WithDrainTimeout(s.drain),
+		engine.WithDrainSpread(s.spread),
 		engine.WithSpin(s.spin),
 		engine.WithLogger(s.logger),
 	}
@@ -91,7 +97,7 @@ func badOption(err error) error {
 	if !errors.As(err, &bad) {
 		return err
 	}
-	flags := map[string]string{"loops": "loops", "spin": "spin", "idle timeout": "idle", "stall timeout": "stall"}
+	flags := map[string]string{"loops": "loops", "spin": "spin", "idle timeout": "idle", "stall timeout": "stall", "drain timeout": "drain", "drain spread": "spread"}
 	name, ok := flags[bad.Option]
 	if !ok {
 		return err

@@ -5,8 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"slices"
-	"strings"
 	"sync/atomic"
 
 	"github.com/weirnet/weir/engine"
@@ -24,8 +22,8 @@ Flags:
 `
 
 const serveExamples = `
-Ctrl-C ends accepting, writes what is queued and waits for the clients to close;
-a second Ctrl-C ends at once.
+Ctrl-C ends accepting, writes what is queued, waits for the clients to close and tells
+how it ended; a second Ctrl-C ends at once.
 
 Examples:
   echo                                    serve on 127.0.0.1:7000
@@ -59,6 +57,7 @@ func serveCommand(ctx context.Context, args []string, out io.Writer) error {
 //  1. an engine, which owns the loops
 //  2. a listener on it: from here on clients are served
 //  3. wait; then stop accepting, write what is queued, close (drain)
+//  4. tell how it ended: final.go
 func serve(ctx context.Context, s settings, out io.Writer) error {
 	log := &mutable{Logger: s.logger}
 	s.logger = log
@@ -90,7 +89,7 @@ func serve(ctx context.Context, s settings, out io.Writer) error {
 	})
 	defer stop()
 	err = e.Serve(ctx)
-	fmt.Fprintln(out, "echo:", summary(e.Stats()))
+	writeFinal(out, e.Stats())
 	return err
 }
 
@@ -116,34 +115,4 @@ func descriptors() string {
 		return ""
 	}
 	return fmt.Sprintf(", at most %d open files", soft)
-}
-
-// summary is what the server did, in one line.
-func summary(st engine.Stats) string {
-	return fmt.Sprintf("%d sessions, %s in, %s out, %s unsent; closed: %s",
-		st.Opened, formatBytes(st.BytesIn), formatBytes(st.BytesOut), formatBytes(st.Unsent), closedBy(st))
-}
-
-// closedBy lists the reasons for which sessions closed, the most frequent first.
-func closedBy(st engine.Stats) string {
-	var parts []string
-	reasons := make([]string, 0, len(st.Closed))
-	for reason, n := range st.Closed {
-		if n > 0 {
-			reasons = append(reasons, reason)
-		}
-	}
-	slices.SortFunc(reasons, func(a, b string) int {
-		if st.Closed[a] != st.Closed[b] {
-			return int(st.Closed[b]) - int(st.Closed[a])
-		}
-		return strings.Compare(a, b)
-	})
-	for _, reason := range reasons {
-		parts = append(parts, reason+" "+formatCount(st.Closed[reason]))
-	}
-	if len(parts) == 0 {
-		return "none"
-	}
-	return strings.Join(parts, ", ")
 }

@@ -10,6 +10,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -65,9 +67,8 @@ func TestServeEchoesBytes(t *testing.T) {
 				c.Close()
 
 				rest := p.end(os.Interrupt, 0)
-				if !strings.Contains(rest, "1 sessions, 2.0 MiB in, 2.0 MiB out, 0 B unsent; closed: peer_closed 1\n") {
-					t.Errorf("summary: %q", rest)
-				}
+				mustTell(t, rest, `^echo: 1 sessions, 2.0 MiB in, 2.0 MiB out$`, `^peer_closed +1$`,
+					`^aborted at the deadline +0 `, `^unsent +0 B `, `^unhandled +0 B `)
 				if path, ok := strings.CutPrefix(bound, "unix:"); ok {
 					if _, err := os.Lstat(path); !os.IsNotExist(err) {
 						t.Errorf("the socket file is left: %v", err)
@@ -75,6 +76,54 @@ func TestServeEchoesBytes(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// mustTell wants lines that match, in this order.
+func mustTell(t *testing.T, text string, patterns ...string) {
+	t.Helper()
+	lines := strings.Split(text, "\n")
+	for _, pattern := range patterns {
+		wanted := regexp.MustCompile(pattern)
+		at := slices.IndexFunc(lines, wanted.MatchString)
+		if at < 0 {
+			t.Errorf("no line like %q, or not in its place, in\n%s", pattern, text)
+			continue
+		}
+		lines = lines[at+1:]
+	}
+}
+
+// Who has not closed at the deadline is aborted, and the table at the end says so.
+func TestTermTellsWhatWasLost(t *testing.T) {
+	p := start(t, "-addr", "127.0.0.1:0", "-debug", "127.0.0.1:0", "-drain", "50ms")
+	debug := p.await(`debug on (\S+)/`)
+	address := p.await(listeningLine)
+	leaves, stays := dial(t, address), dial(t, address)
+	if _, err := leaves.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	leaves.Close()
+	awaitStats(t, debug, func(st engine.Stats) bool { return st.Closed["peer_closed"]+st.Closed["peer_reset"] == 1 })
+	var writer sync.WaitGroup
+	writer.Go(func() {
+		block := make([]byte, 64<<10)
+		for {
+			if _, err := stays.Write(block); err != nil {
+				return
+			}
+		}
+	})
+	awaitStats(t, debug, func(st engine.Stats) bool { return st.Queued >= 256<<10 })
+	rest := p.end(syscall.SIGTERM, exitFailed)
+	writer.Wait()
+	mustTell(t, rest, `draining`, `^echo: 2 sessions, `, `^closed because +sessions$`, `^shutdown +1$`,
+		`^aborted at the deadline +1 `, `^unsent +[0-9.]+ [KM]iB `, `^unhandled `)
+	if !strings.Contains(p.errs.String(), "1 sessions aborted") {
+		t.Errorf("standard error: %q", p.errs.String())
+	}
+	if event := statsEvent(t, p.errs.Bytes()); event.Unsent == nil || *event.Unsent == 0 {
+		t.Errorf("logged %q", p.errs.String())
 	}
 }
 

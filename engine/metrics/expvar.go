@@ -32,6 +32,8 @@ import (
 //	throttled_total                             how often sessions waited for their rate
 //	bytes_in_total, bytes_out_total             taken from and by the kernel
 //	unsent_bytes_total, queued_bytes            queued when sessions ended; now
+//	unhandled_bytes_total                       received and not handled when sessions ended
+//	aborted_total                               sessions left when a shutdown's time was up
 //	session_queued_bytes_average, ..._max       of the sessions, now
 //	session_queued_max_id                       who has it, as a string
 //	loops, turns_total, parks_total             loops, what they did

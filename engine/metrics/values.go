@@ -28,6 +28,8 @@ type values struct {
 	BytesIn       uint64 `json:"bytes_in_total"`
 	BytesOut      uint64 `json:"bytes_out_total"`
 	Unsent        uint64 `json:"unsent_bytes_total"`
+	Unhandled     uint64 `json:"unhandled_bytes_total"`
+	Aborted       uint64 `json:"aborted_total"`
 	Queued        int64  `json:"queued_bytes"`
 	QueuedAverage int64  `json:"session_queued_bytes_average"`
 	QueuedMax     int64  `json:"session_queued_bytes_max"`
@@ -74,7 +76,7 @@ func valuesOf(st engine.Stats) values {
 		OldestHandler: st.OldestHandler.Seconds(), LoopLag: st.LoopLag.Seconds(),
 		Throttled: st.Throttled,
 
-		BytesIn: st.BytesIn, BytesOut: st.BytesOut, Unsent: st.Unsent, Queued: st.Queued,
+		BytesIn: st.BytesIn, BytesOut: st.BytesOut, Unsent: st.Unsent, Unhandled: st.Unhandled, Aborted: st.Aborted, Queued: st.Queued,
 		QueuedAverage: st.Memory.QueuedAverage, QueuedMax: st.Memory.QueuedMax, QueuedMaxID: st.Memory.QueuedMaxID,
 
 		Cast: st.Cast, CastRefused: st.CastRefused,
