@@ -12,7 +12,7 @@ type Executor interface {
 	// TrySubmit has task run soon on another goroutine, and returns true; or
 	// returns false at once, and task never runs. It must neither block nor run
 	// task itself. Loops and workers call it, several at once. A task ends by itself
-	// and never panics.
+	// and never panics, but a handler in it may end its goroutine (runtime.Goexit).
 	TrySubmit(task func()) bool
 }
 
