@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"testing/synctest"
 	"time"
@@ -32,6 +33,7 @@ type simulation struct {
 	seed    uint64
 	rng     *rand.Rand
 	now     time.Time
+	clock   atomic.Pointer[time.Time] // the same, for the engine
 	faults  faults
 	network *network
 	engine  *engine.Engine
@@ -95,15 +97,22 @@ const (
 )
 
 func newSimulation(seed uint64) *simulation {
-	s := &simulation{seed: seed, rng: rand.New(rand.NewPCG(seed, 0x77656972)), now: time.Unix(1_700_000_000, 0)}
+	s := &simulation{seed: seed, rng: rand.New(rand.NewPCG(seed, 0x77656972))}
+	s.setTime(time.Unix(1_700_000_000, 0))
 	s.network = newNetwork(s)
 	s.world.byPort = make(map[uint16]*track)
 	s.world.ids = make(map[uint64]bool)
 	return s
 }
 
-// Now makes the simulation the engine's clock.
-func (s *simulation) Now() time.Time { return s.now }
+// Now makes the simulation the engine's clock. The last loop asks when nobody waits for
+// it any more, as it sums up.
+func (s *simulation) Now() time.Time { return *s.clock.Load() }
+
+func (s *simulation) setTime(to time.Time) {
+	s.now = to
+	s.clock.Store(&to)
+}
 
 func (s *simulation) deps() inject.Deps {
 	return inject.Deps{Clock: s, Sockets: s.network, NewPoller: func() (poller.Poller, error) {
@@ -257,7 +266,7 @@ func (s *simulation) passTime() bool {
 	}
 	s.checkDeadlines()
 	s.note("time passes: %v", next.Sub(s.now))
-	s.now = next
+	s.setTime(next)
 	return true
 }
 
