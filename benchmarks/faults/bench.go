@@ -60,16 +60,16 @@ func harness(ctx context.Context, o options, out, log io.Writer) (met bool, err 
 	return met, b.save(results)
 }
 
-// stageTwice plays a fault again if nothing was wrong but how long healthy clients
-// waited: a machine that was busy for a moment looks like that, too. A server that
-// is slow is slow both times.
+// stageTwice plays a fault again if nothing was wrong but how long things took: a
+// machine that was busy for a moment looks like that, too. A server that is slow is
+// slow both times.
 func (b *bench) stageTwice(ctx context.Context, f fault, k kind) result {
 	first := b.stage(ctx, f, k)
 	if !first.slow || ctx.Err() != nil {
 		return first
 	}
 	second := b.stage(ctx, f, k)
-	second.see("played twice; the first time p99 was %v", round(first.During.P99))
+	second.see("played twice; the first time %s", first.Why)
 	return second
 }
 

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -18,7 +19,9 @@ import (
 //	!burn DURATION    compute, then answer
 //	!sndbuf BYTES     set the socket's send buffer, then answer
 //	!flood BYTE N     send N times that byte, from a goroutine of its own
+//	!segments N M     send N bytes of its own in M pieces, by a gathering write
 //	!end N            send N bytes and close, several times over; see ending
+//	!stop             answer with the command, and stop the server
 const commandMark = '!'
 
 // done is the answer to a command.
@@ -26,8 +29,10 @@ const done = "done"
 
 // peer is a server's connection as its handler sees it.
 type peer interface {
-	// send answers; only in the handler.
+	// send answers; only in the handler. sendAll does so with pieces that are to be
+	// written together.
 	send(p []byte) error
+	sendAll(pieces [][]byte) error
 
 	// push sends from any goroutine.
 	push(p []byte) error
@@ -38,6 +43,9 @@ type peer interface {
 	// setSendBuffer sets SO_SNDBUF.
 	setSendBuffer(bytes int) error
 }
+
+// errStop is what handle returns when the server is to stop.
+var errStop = errors.New("stop")
 
 // handle is what every server does with a message.
 func handle(p peer, message []byte) error {
@@ -62,8 +70,16 @@ func handle(p peer, message []byte) error {
 		tag, amount, _ := strings.Cut(rest, " ")
 		go flood(p, tag, mustNumber(amount))
 		return nil
+	case "segments":
+		amount, pieces, _ := strings.Cut(rest, " ")
+		return p.sendAll(cut(ownText(mustNumber(amount)), mustNumber(pieces)))
 	case "end":
 		return ending(p, mustNumber(rest))
+	case "stop":
+		if err := p.send(message); err != nil {
+			return err
+		}
+		return errStop
 	}
 	return p.send([]byte(done))
 }
@@ -79,6 +95,18 @@ func mustDuration(text string) time.Duration {
 func mustNumber(text string) int {
 	n, _ := strconv.Atoi(text)
 	return n
+}
+
+// ownText is what a server sends unasked, so that clients can compare it.
+func ownText(n int) []byte { return letters(1, n) }
+
+// cut cuts text into n pieces.
+func cut(text []byte, n int) (pieces [][]byte) {
+	for ; n > 0; n-- {
+		size := len(text) / n
+		pieces, text = append(pieces, text[:size]), text[size:]
+	}
+	return pieces
 }
 
 // floodPiece is how much flood sends at a time, in bytes.

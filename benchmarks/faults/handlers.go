@@ -16,7 +16,7 @@ import (
 const unfelt = 100 * time.Millisecond
 
 func panics(s *scene) {
-	s.worst = unfelt
+	s.worst = s.allow(unfelt)
 	const handlers = 10
 	apart := pick(s.options, 200*time.Millisecond, 50*time.Millisecond)
 	closed := 0
@@ -60,7 +60,7 @@ func (s *scene) provoke(text string) bool {
 const stuckAfter = 100 * time.Millisecond
 
 func blocks(s *scene) {
-	s.worst = unfelt
+	s.worst = s.allow(unfelt)
 	long := pick(s.options, 3*time.Second, time.Second)
 	s.occupy(1, "sleep", long)
 	if s.kind.weir {
@@ -90,8 +90,8 @@ func burns(s *scene) {
 	}
 	if s.kind.name != "std" && s.kind.pool {
 		std := s.stdUnder()
-		s.limit = max(2*std.P99, asBadAsNone)
-		s.worst = max(2*std.Worst, asBadAsNone)
+		s.limit = s.allow(max(2*std.P99, asBadAsNone))
+		s.worst = s.allow(max(2*std.Worst, asBadAsNone))
 		s.see("std's healthy clients: p99 %v, slowest %v", round(std.P99), round(std.Worst))
 	}
 }
@@ -114,8 +114,8 @@ func exhaustPool(s *scene) {
 	const handlers, long = 100, 50 * time.Millisecond
 	waiting := make(chan int, 1)
 	go func() {
-		time.Sleep(10 * long)
-		waiting <- s.state().counter("Waiting")
+		st := s.await(func(st state) bool { return st.counter("Waiting") > 0 })
+		waiting <- st.counter("Waiting")
 	}()
 	s.occupy(handlers, "sleep", long)
 	n := <-waiting

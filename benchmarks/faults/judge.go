@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -52,7 +53,8 @@ type result struct {
 
 	limit time.Duration // for the healthy clients' p99
 	worst time.Duration // for each of their messages
-	slow  bool          // nothing is wrong but how long healthy clients waited
+	late  []string      // what took too long, as it may on a machine that is busy for a moment
+	slow  bool          // nothing is wrong but that, and how long healthy clients waited
 }
 
 // Bounds on what healthy clients may feel, if a fault has no others.
@@ -78,6 +80,13 @@ func (r *result) require(ok bool, format string, args ...any) {
 	}
 }
 
+// hurry notes what should not have taken so long.
+func (r *result) hurry(took, limit time.Duration, what string) {
+	if took > limit {
+		r.late = append(r.late, fmt.Sprintf("%s took %v, at most %v is allowed", what, round(took), round(limit)))
+	}
+}
+
 // judge comes to a verdict. What cannot be run is not judged at all.
 func (r *result) judge() {
 	switch {
@@ -88,13 +97,13 @@ func (r *result) judge() {
 		r.Verdict, r.Why = cannotRun, r.Cannot
 		return
 	}
-	failures := r.Failures
+	failures, slowness := slices.Clone(r.Failures), slices.Clone(r.late)
 	if r.Clients > 0 {
-		failures = append(append([]string(nil), failures...), r.felt()...)
-		slowness := r.slowness()
-		r.slow = len(failures) == 0 && len(slowness) > 0
-		failures = append(failures, slowness...)
+		failures = append(failures, r.felt()...)
+		slowness = append(slowness, r.slowness()...)
 	}
+	r.slow = len(failures) == 0 && len(slowness) > 0
+	failures = append(failures, slowness...)
 	switch {
 	case len(failures) == 0:
 		r.Verdict = met

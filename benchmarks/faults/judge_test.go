@@ -23,14 +23,18 @@ func TestJudge(t *testing.T) {
 		want   verdict
 		why    string
 	}{
-		"calm":               {func(*result) {}, met, ""},
-		"failure":            {func(r *result) { r.fail("it %s", "hurts") }, notMet, "it hurts"},
-		"unmet requirement":  {func(r *result) { r.require(false, "must be so") }, notMet, "must be so"},
-		"met requirement":    {func(r *result) { r.require(true, "must be so") }, met, ""},
-		"a client lost":      {func(r *result) { r.Broken = 1 }, notMet, "1 healthy clients lost"},
-		"slow at the limit":  {func(r *result) { r.During.P99 = healthyMax }, met, ""},
-		"slow":               {func(r *result) { r.During.P99 = healthyMax + time.Millisecond }, notMet, "p99 of healthy clients is 101ms"},
-		"slow as std":        {func(r *result) { r.During.P99, r.limit = time.Second/2, time.Second }, met, ""},
+		"calm":              {func(*result) {}, met, ""},
+		"failure":           {func(r *result) { r.fail("it %s", "hurts") }, notMet, "it hurts"},
+		"unmet requirement": {func(r *result) { r.require(false, "must be so") }, notMet, "must be so"},
+		"met requirement":   {func(r *result) { r.require(true, "must be so") }, met, ""},
+		"a client lost":     {func(r *result) { r.Broken = 1 }, notMet, "1 healthy clients lost"},
+		"slow at the limit": {func(r *result) { r.During.P99 = healthyMax }, met, ""},
+		"slow":              {func(r *result) { r.During.P99 = healthyMax + time.Millisecond }, notMet, "p99 of healthy clients is 101ms"},
+		"slow as std":       {func(r *result) { r.During.P99, r.limit = time.Second/2, time.Second }, met, ""},
+		"late": {func(r *result) {
+			r.hurry(time.Second, time.Minute, "one")
+			r.hurry(2*time.Second, time.Second, "another")
+		}, notMet, "another took 2s, at most 1s"},
 		"one waits":          {func(r *result) { r.During.Worst = 2 * time.Second }, notMet, "waited for 2s"},
 		"one waits a little": {func(r *result) { r.During.Worst = worstMax }, met, ""},
 		"one must not wait":  {func(r *result) { r.During.Worst, r.worst = 101*time.Millisecond, healthyMax }, notMet, "waited for 101ms, at most 100ms"},

@@ -23,8 +23,12 @@ type kind struct {
 // settings are a server's options.
 type settings struct {
 	// For all servers.
-	drain time.Duration // patience of a shutdown
-	stall time.Duration // patience of a write, where there is such a thing; 0: the default
+	network string        // tcp4 or unix
+	address string        // to listen on
+	greet   []byte        // what OnOpen sends, if anything
+	drain   time.Duration // patience of a shutdown
+	stall   time.Duration // patience of a write, where there is such a thing; 0: the default
+	twice   bool          // shuts down more than once
 
 	// For weir only.
 	workers   int    // of the pool; 0: the default
@@ -39,6 +43,7 @@ type running struct {
 
 	stats    func() any                  // the engine's own counters; nil if it has none
 	shutdown func(context.Context) error // graceful; nil if it has no such thing
+	ended    <-chan error                // told when a handler's stop has ended it; nil if it has no shutdown
 }
 
 func kinds() []kind {

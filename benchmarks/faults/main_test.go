@@ -3,7 +3,9 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -91,13 +93,108 @@ func TestServersObey(t *testing.T) {
 			if err := c.ask("gc", &st); err != nil || st.Opened != 1 || st.Closed != 0 || st.Handled < 1<<20 || st.Goroutines == 0 {
 				t.Errorf("%v, state %+v", err, st)
 			}
+			if _, err := conn.Write([]byte("!segments 10000 100")); err != nil {
+				t.Error(err)
+			}
+			if _, err := readBack(conn, ownText(10000), false); err != nil {
+				t.Error("segments: ", err)
+			}
 			if _, err := conn.Write([]byte("!end 1000")); err != nil {
 				t.Error(err)
 			}
 			if clean, err := ended(conn); err != nil || !clean {
 				t.Errorf("the connection ended with %v, FIN: %v", err, clean)
 			}
+			reset(conn)
+			if k.name == "std" {
+				return // it has no shutdown
+			}
+			if conn, err = dial(h.Address, 30*time.Second); err != nil {
+				t.Fatal(err)
+			}
+			defer reset(conn)
+			if err := echo(conn, "!stop"); err != nil {
+				t.Error("stop: ", err)
+			}
+			if _, err := ended(conn); err != nil {
+				t.Error("stop: ", err)
+			}
+			conn.Close()
+			if err := c.read(&st, shutdownMax); err != nil || st.Shutdown != "ok" || !c.awaitEnd(stopWithin) {
+				t.Errorf("after stop: %v, shutdown %q", err, st.Shutdown)
+			}
 		})
+	}
+}
+
+// A server may have another beside it, which greets.
+func TestServersGreet(t *testing.T) {
+	for _, k := range kinds() {
+		for _, network := range []string{"tcp4", "unix"} {
+			t.Run(k.name+"/"+network, func(t *testing.T) {
+				c, err := startChild(nil, serveRole, k.name, "-beside="+network, "-greet=10000", "-dir="+t.TempDir())
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.stop()
+				var h hello
+				if err := c.read(&h, startWithin); err != nil || h.Error != "" {
+					t.Fatalf("%v %s\n%s", err, h.Error, c.log.text())
+				}
+				conn, err := net.DialTimeout(network, h.Beside, dialPatience)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer conn.Close()
+				if err := conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := readBack(conn, ownText(10000), false); err != nil {
+					t.Error("greeting: ", err)
+				}
+				if err := command(conn, "sndbuf 8192"); err != nil {
+					t.Error("sndbuf: ", err)
+				}
+			})
+		}
+	}
+}
+
+func TestAwaitEnds(t *testing.T) {
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	var ours []*net.TCPConn
+	for _, end := range []func(net.Conn){
+		func(c net.Conn) { c.Close() },
+		func(c net.Conn) { reset(c.(*net.TCPConn)) },
+		func(net.Conn) {},
+	} {
+		c, err := dial(l.Addr().String(), dialPatience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		peer, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer peer.Close()
+		end(peer)
+		ours = append(ours, c)
+	}
+	if got := awaitEnds(ours, time.Now().Add(50*time.Millisecond)); got.open != 1 || got.last.IsZero() {
+		t.Errorf("%d are still open, the last ended at %v; want 1", got.open, got.last)
+	}
+}
+
+func TestCut(t *testing.T) {
+	text := letters(1, 1003)
+	pieces := cut(text, 10)
+	if len(pieces) != 10 || string(bytes.Join(pieces, nil)) != string(text) || len(pieces[9]) > 101 {
+		t.Errorf("%d pieces, the last of %d bytes", len(pieces), len(pieces[9]))
 	}
 }
 

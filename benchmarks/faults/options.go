@@ -25,6 +25,13 @@ type options struct {
 func (o options) before() time.Duration { return pick(o, time.Second, 300*time.Millisecond) }
 func (o options) warmUp() time.Duration { return pick(o, 300*time.Millisecond, 150*time.Millisecond) }
 
+// quickFactor is how much longer things may take in a quick run, which may be on a
+// machine that has much else to do.
+const quickFactor = 3
+
+// allow bounds how long something may take, d in a full run.
+func (o options) allow(d time.Duration) time.Duration { return pick(o, d, quickFactor*d) }
+
 // pick returns one of two amounts: the full one, or that of a quick run.
 func pick[T any](o options, full, quick T) T {
 	if o.quick {
@@ -39,7 +46,7 @@ func parseOptions(args []string, usage io.Writer) (options, error) {
 	flags.SetOutput(usage)
 	names := flags.String("servers", strings.Join(defaultServers(), ","), "comma-separated servers")
 	rows := flags.String("rows", "", "comma-separated `numbers` of rows; all without")
-	flags.BoolVar(&o.quick, "quick", false, "fewer rows and shorter times, within a minute for weir's modes")
+	flags.BoolVar(&o.quick, "quick", false, "fewer rows, shorter times and wider bounds, about a minute for weir's modes")
 	flags.StringVar(&o.json, "json", "", "write the results to this `file`, as JSON lines")
 	flags.StringVar(&o.markdown, "markdown", "", "write the servers side by side to this `file`, as Markdown")
 	flags.Usage = func() { printUsage(usage, flags) }

@@ -39,6 +39,18 @@ func faults() []fault {
 		row: 5, name: "short writes", healthy: healthyMany,
 		how: "SO_SNDBUF 4 KiB at the server, SO_RCVBUF 4 KiB at 8 clients", required: "every byte once and in order",
 		play: shortWrites,
+	}, fault{
+		row: 5, name: "short gathering writes", quick: true, healthy: healthyMany,
+		how: "as short writes, with answers of 1 MiB in 1000 pieces (quick: 256 KiB)", required: "every byte once and in order",
+		play: gathers,
+	}, fault{
+		row: 5, name: "a large write in OnOpen", quick: true, healthy: healthyMany,
+		how: "OnOpen sends 6 MiB to each of 8 clients with SO_RCVBUF 64 KiB", required: "every byte once and in order, and an echo after it",
+		flags: []string{"-beside=tcp4", fmt.Sprint("-greet=", greeting)}, play: greets,
+	}, fault{
+		row: 5, name: "short writes on unix sockets", quick: true, healthy: healthyMany,
+		how: "SO_SNDBUF 4 KiB at the server, 8 clients that echo 4 MiB (quick: 1 MiB)", required: "every byte once and in order",
+		flags: []string{"-beside=unix"}, play: shortWritesUnix,
 	})
 	for _, errno := range []string{"ENOMEM", "ENOSPC"} {
 		rows = append(rows, fault{
@@ -76,6 +88,10 @@ func faults() []fault {
 		how: "kill -STOP on a process with 10 busy connections", required: "as a client that never reads",
 		flags: []string{"-stall=2s"}, play: stopsClient,
 	}, fault{
+		row: 12, name: "an idle client is stopped", quick: true, healthy: healthyMany,
+		how: "kill -STOP on a process with 10 idle connections, for 3 s (quick: 1 s)", required: "it costs nothing, and goes on when it may: without a heartbeat nothing can be noticed",
+		play: stopsIdleClient,
+	}, fault{
 		row: 21, name: "half-close after 4 MiB", quick: true, healthy: healthyMany,
 		how: "8 clients send 4 MiB and FIN", required: "all of it is answered, then FIN",
 		play: halfCloses,
@@ -100,9 +116,21 @@ func faults() []fault {
 		how: "SIGTERM with 5000 connections that echo (quick: 1000)", required: "what handlers got is answered, every connection ends, exit within the deadline (weir: with FIN, and all that was read is answered or reported)",
 		exempt: hasNoShutdown, play: shutsDownUnderLoad,
 	}, fault{
+		row: 49, name: "shutdown three times", quick: true,
+		how: "the same with 1000 connections (quick: 200), and the shutdown called twice at once and again", required: "as above, and the other calls return (weir: with nil)",
+		flags: []string{"-twice"}, exempt: hasNoShutdown, play: shutsDownTwice,
+	}, fault{
+		row: 49, name: "stopped by a handler", quick: true,
+		how: "the same, but a handler stops the server: in the handler, or from a goroutine if that would wait", required: "as above",
+		exempt: hasNoShutdown, play: stopsInHandler,
+	}, fault{
 		row: 49, name: "shutdown with peers that do not read", quick: true,
-		how: "SIGTERM with a deadline of 500 ms and 100 peers that do not take what is queued", required: "every connection ends and the process exits, within 2 s",
+		how: "SIGTERM with a deadline of 500 ms and 100 peers that do not take what is queued", required: "every connection ends and the process exits, within 2 s (weir: within 100 ms of the deadline)",
 		flags: []string{"-drain=500ms"}, exempt: hasNoShutdown, play: shutsDownStuck,
+	}, fault{
+		row: 49, name: "shutdown with handlers that block", quick: true,
+		how: "SIGTERM with a deadline of 500 ms and 100 handlers that sleep for an hour", required: "every connection ends and the process exits, within 2 s (weir: within 100 ms of the deadline)",
+		flags: []string{"-drain=500ms"}, exempt: hasNoShutdown, unpromised: onlyPool, play: shutsDownBlocked,
 	}, fault{
 		row: 51, name: "bad addresses and options", quick: true,
 		how: "cmd/echo with a port in use, bad addresses, bad values", required: "one line that names field and value; exit code not 0",

@@ -73,7 +73,7 @@ const (
 func (b *bench) stage(ctx context.Context, f fault, k kind) result {
 	s := &scene{bench: b, fault: f, kind: k, result: result{
 		Row: f.row, Fault: f.name, How: f.how, Required: f.required, Server: k.name,
-		Clients: f.healthy, limit: healthyMax, worst: worstMax,
+		Clients: f.healthy, limit: b.allow(healthyMax), worst: b.allow(worstMax),
 	}}
 	if s.Excused = f.excuse(k); s.Excused != "" {
 		s.judge()
@@ -189,7 +189,7 @@ func (s *scene) start(calm bool) error {
 }
 
 func (s *scene) startServer(tool []string) error {
-	args := append([]string{serveRole, s.kind.name}, s.fault.flags...)
+	args := append([]string{serveRole, s.kind.name, "-dir=" + s.dir}, s.fault.flags...)
 	server, err := s.child(tool, args...)
 	if err != nil {
 		return err
@@ -330,6 +330,16 @@ func (st state) counter(path ...string) int {
 		return 0
 	}
 	return int(n)
+}
+
+// until looks until ok holds, for at most a time, and tells whether it does.
+func (s *scene) until(most time.Duration, ok func() bool) bool {
+	for end := time.Now().Add(most); !ok(); time.Sleep(settleStep / 10) {
+		if time.Now().After(end) {
+			return false
+		}
+	}
+	return true
 }
 
 // await asks the server until its state satisfies ok, for at most settleMax, and

@@ -11,8 +11,10 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -23,6 +25,7 @@ type hello struct {
 	PID       int    `json:"pid"` // not that of the tool that started it
 	Address   string `json:"address"`
 	Unrelated string `json:"unrelated,omitempty"`
+	Beside    string `json:"beside,omitempty"` // of a second server, of the same kind
 	Error     string `json:"error,omitempty"`
 }
 
@@ -37,7 +40,12 @@ type state struct {
 	Handled     int64          `json:"handled"`      // bytes that handlers were given
 	Unhandled   int64          `json:"unhandled"`    // bytes of which OnClose told that they were not
 	Engine      map[string]any `json:"engine,omitempty"`
-	Shutdown    string         `json:"shutdown,omitempty"` // how it ended: "ok", or the error
+
+	// At the end.
+	Shutdown string        `json:"shutdown,omitempty"` // how it ended: "ok", or the error
+	Again    []string      `json:"again,omitempty"`    // the same of further calls
+	Deadline int64         `json:"deadline,omitempty"` // when the shutdown's time was up; Unix time, nanoseconds
+	Over     time.Duration `json:"over_ns,omitempty"`  // how long after that it returned; negative: before
 }
 
 // serve is the body of a server process: args are the kind's name and flags. It
@@ -47,7 +55,8 @@ type state struct {
 //	gc      after a garbage collection has returned what is free
 //
 // It ends when in ends, so that it never outlives its parent, and gracefully with
-// SIGTERM, after a last state. Nothing here needs a descriptor that is not open.
+// SIGTERM or when a handler is told to stop the server, after a last state. Nothing
+// here needs a descriptor that is not open.
 func serve(args []string, in io.Reader, out io.Writer) int {
 	lines := json.NewEncoder(out)
 	r, s, err := startServing(args)
@@ -64,7 +73,7 @@ func serve(args []string, in io.Reader, out io.Writer) int {
 		}
 		close(commands)
 	}()
-	if err := lines.Encode(hello{PID: os.Getpid(), Address: r.address, Unrelated: r.unrelated}); err != nil {
+	if err := lines.Encode(hello{PID: os.Getpid(), Address: r.address, Unrelated: r.unrelated, Beside: r.beside}); err != nil {
 		return 1
 	}
 	for {
@@ -77,17 +86,32 @@ func serve(args []string, in io.Reader, out io.Writer) int {
 				runtime.GC() // twice in all, so that what sync.Pool holds goes too
 				debug.FreeOSMemory()
 			}
-			if err := lines.Encode(stateOf(r)); err != nil {
+			if err := lines.Encode(stateOf(r.running)); err != nil {
 				return 1
 			}
 		case <-terminate:
-			return endGracefully(r, s, lines)
+			return endGracefully(r.running, s, lines)
+		case err := <-r.ended:
+			st := stateOf(r.running)
+			st.Shutdown = outcome(err)
+			if err := lines.Encode(st); err != nil {
+				return 1
+			}
+			return 0
 		}
 	}
 }
 
-func startServing(args []string) (running, settings, error) {
-	var s settings
+// serving is a server of this process, and its flags.
+type serving struct {
+	running
+	beside string // address of a second one, if there is one
+}
+
+func startServing(args []string) (serving, settings, error) {
+	var r serving
+	s := settings{network: "tcp4", address: "127.0.0.1:0"}
+	second := s
 	flags := flag.NewFlagSet(serveRole, flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.DurationVar(&s.drain, "drain", 10*time.Second, "")
@@ -95,17 +119,31 @@ func startServing(args []string) (running, settings, error) {
 	flags.IntVar(&s.workers, "workers", 0, "")
 	flags.StringVar(&s.logger, "logger", "", "")
 	flags.BoolVar(&s.unrelated, "unrelated", false, "")
+	flags.BoolVar(&s.twice, "twice", false, "")
+	flags.StringVar(&second.network, "beside", "", "")
+	greet := flags.Int("greet", 0, "")
+	dir := flags.String("dir", os.TempDir(), "")
 	if len(args) == 0 {
-		return running{}, s, fmt.Errorf("%s: want the name of a server", serveRole)
+		return r, s, fmt.Errorf("%s: want the name of a server", serveRole)
 	}
 	if err := flags.Parse(args[1:]); err != nil {
-		return running{}, s, err
+		return r, s, err
 	}
 	k, err := findKind(args[0])
 	if err != nil {
-		return running{}, s, err
+		return r, s, err
 	}
-	r, err := k.start(s)
+	if r.running, err = k.start(s); err != nil || second.network == "" {
+		return r, s, err
+	}
+	if *greet > 0 {
+		second.greet = ownText(*greet)
+	}
+	if second.network == "unix" {
+		second.address = filepath.Join(*dir, fmt.Sprint("socket", os.Getpid()))
+	}
+	other, err := k.start(second)
+	r.beside = other.address
 	return r, s, err
 }
 
@@ -140,19 +178,41 @@ func asMap(counters any) (m map[string]any) {
 func endGracefully(r running, s settings, lines *json.Encoder) int {
 	st := state{Shutdown: "has no graceful shutdown"}
 	if r.shutdown != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), s.drain)
-		defer cancel()
-		err := r.shutdown(ctx)
-		st = stateOf(r)
-		st.Shutdown = "ok"
-		if err != nil {
-			st.Shutdown = err.Error()
-		}
+		st = shutDown(r, s)
 	}
 	if err := lines.Encode(st); err != nil {
 		return 1
 	}
 	return 0
+}
+
+// shutDown shuts down, and if it is to do so twice, also at the same time and after
+// that.
+func shutDown(r running, s settings) state {
+	ctx, cancel := context.WithTimeout(context.Background(), s.drain)
+	defer cancel()
+	deadline, _ := ctx.Deadline() // it has one
+	second := make(chan error, 1)
+	if s.twice {
+		go func() { second <- r.shutdown(ctx) }()
+	}
+	err := r.shutdown(ctx)
+	over := time.Since(deadline)
+	var again []string
+	if s.twice {
+		again = []string{outcome(<-second), outcome(r.shutdown(ctx))}
+	}
+	st := stateOf(r)
+	st.Shutdown, st.Again, st.Deadline, st.Over = outcome(err), again, deadline.UnixNano(), over
+	return st
+}
+
+// outcome is how a shutdown ended, in a word.
+func outcome(err error) string {
+	if err != nil {
+		return strings.ReplaceAll(err.Error(), "\n", "; ")
+	}
+	return "ok"
 }
 
 // counters are those of the process's connections. Every server counts here.

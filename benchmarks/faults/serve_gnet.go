@@ -12,24 +12,26 @@ import (
 
 // startGnet serves with gnet: as many event loops as processors, all else as it
 // comes.
-func startGnet(settings) (running, error) {
-	h := &gnetServer{booted: make(chan running, 1)}
-	failed := make(chan error, 1)
+func startGnet(s settings) (running, error) {
+	h := &gnetServer{greet: s.greet, booted: make(chan running, 1)}
+	ended := make(chan error, 1)
 	go func() {
-		err := gnet.Run(h, "tcp4://127.0.0.1:0", gnet.WithMulticore(true), gnet.WithLogger(gnetLog{}))
+		err := gnet.Run(h, s.network+"://"+s.address, gnet.WithMulticore(true), gnet.WithLogger(gnetLog{}))
 		logTo("gnet", "has ended: %v", err)
-		failed <- err
+		ended <- err
 	}()
 	select {
 	case r := <-h.booted:
+		r.ended = ended
 		return r, nil
-	case err := <-failed:
+	case err := <-ended:
 		return running{}, err
 	}
 }
 
 type gnetServer struct {
 	gnet.BuiltinEventEngine
+	greet  []byte
 	booted chan running
 }
 
@@ -48,7 +50,7 @@ func (h *gnetServer) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 	p := &gnetPeer{Conn: c}
 	p.open()
 	c.SetContext(p)
-	return nil, gnet.None
+	return h.greet, gnet.None
 }
 
 func (h *gnetServer) OnClose(c gnet.Conn, _ error) gnet.Action {
@@ -63,10 +65,13 @@ func (h *gnetServer) OnTraffic(c gnet.Conn) gnet.Action {
 	if err != nil {
 		return gnet.Close
 	}
-	if err := handle(c.Context().(*gnetPeer), message); err != nil {
-		return gnet.Close
+	switch handle(c.Context().(*gnetPeer), message) {
+	case nil:
+		return gnet.None
+	case errStop:
+		return gnet.Shutdown
 	}
-	return gnet.None
+	return gnet.Close
 }
 
 type gnetPeer struct {
@@ -76,6 +81,11 @@ type gnetPeer struct {
 
 func (p *gnetPeer) send(message []byte) error {
 	_, err := p.Write(message)
+	return err
+}
+
+func (p *gnetPeer) sendAll(pieces [][]byte) error {
+	_, err := p.Writev(pieces)
 	return err
 }
 

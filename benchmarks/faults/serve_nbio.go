@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"net"
 	"os"
 	"time"
@@ -15,10 +16,11 @@ import (
 func startNbio(s settings) (running, error) {
 	logging.Output = os.Stderr // not where states go
 	logging.SetLevel(logging.LevelError)
-	var r running
+	ended := make(chan error, 1)
+	r := running{ended: ended}
 	e := nbio.NewEngine(nbio.Config{
-		Network: "tcp4",
-		Addrs:   []string{"127.0.0.1:0"},
+		Network: s.network,
+		Addrs:   []string{s.address},
 		Listen: func(network, wanted string) (net.Listener, error) {
 			l, err := net.Listen(network, wanted)
 			if err == nil {
@@ -31,6 +33,9 @@ func startNbio(s settings) (running, error) {
 		p := &nbioPeer{Conn: c, stall: s.stall}
 		p.open()
 		c.SetSession(p)
+		if s.greet != nil && p.send(s.greet) != nil {
+			c.Close()
+		}
 	})
 	e.OnClose(func(c *nbio.Conn, _ error) {
 		if p, ok := c.Session().(*nbioPeer); ok {
@@ -38,7 +43,11 @@ func startNbio(s settings) (running, error) {
 		}
 	})
 	e.OnData(func(c *nbio.Conn, message []byte) {
-		if err := handle(c.Session().(*nbioPeer), message); err != nil {
+		switch handle(c.Session().(*nbioPeer), message) {
+		case nil:
+		case errStop: // it has no call that does not wait
+			go func() { ended <- e.Shutdown(context.Background()) }()
+		default:
 			c.Close()
 		}
 	})
@@ -60,6 +69,11 @@ func (p *nbioPeer) send(message []byte) error {
 		}
 	}
 	_, err := p.Write(message)
+	return err
+}
+
+func (p *nbioPeer) sendAll(pieces [][]byte) error {
+	_, err := p.Writev(pieces)
 	return err
 }
 

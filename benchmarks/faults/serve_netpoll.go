@@ -13,16 +13,31 @@ import (
 
 // startNetpoll serves with netpoll, as it comes.
 func startNetpoll(s settings) (running, error) {
-	l, err := netpoll.CreateListener("tcp4", "127.0.0.1:0")
+	l, err := netpoll.CreateListener(s.network, s.address)
 	if err != nil {
 		return running{}, err
 	}
-	loop, err := netpoll.NewEventLoop(serveNetpoll, netpoll.WithOnPrepare(openNetpoll), netpoll.WithWriteTimeout(s.stall))
+	ended := make(chan error, 1)
+	var loop netpoll.EventLoop
+	stop := func() { // it has no call that does not wait
+		go func() { ended <- loop.Shutdown(context.Background()) }()
+	}
+	serve := func(ctx context.Context, c netpoll.Connection) error { return serveNetpoll(ctx, c, stop) }
+	opts := []netpoll.Option{netpoll.WithOnPrepare(openNetpoll), netpoll.WithWriteTimeout(s.stall)}
+	if s.greet != nil {
+		opts = append(opts, netpoll.WithOnConnect(func(ctx context.Context, c netpoll.Connection) context.Context {
+			if ctx.Value(netpollKey{}).(*netpollPeer).send(s.greet) != nil {
+				c.Close()
+			}
+			return ctx
+		}))
+	}
+	loop, err = netpoll.NewEventLoop(serve, opts...)
 	if err != nil {
 		return running{}, err
 	}
 	go func() { logTo("netpoll", "has ended: %v", loop.Serve(l)) }()
-	return running{address: l.Addr().String(), shutdown: loop.Shutdown}, nil
+	return running{address: l.Addr().String(), shutdown: loop.Shutdown, ended: ended}, nil
 }
 
 // netpollKey is where a connection's context has its peer.
@@ -41,15 +56,19 @@ func openNetpoll(c netpoll.Connection) context.Context {
 	return context.WithValue(context.Background(), netpollKey{}, p)
 }
 
-func serveNetpoll(ctx context.Context, c netpoll.Connection) error {
+func serveNetpoll(ctx context.Context, c netpoll.Connection, stop func()) error {
 	message, err := c.Reader().Next(c.Reader().Len())
 	if err != nil {
 		return err
 	}
-	if err := handle(ctx.Value(netpollKey{}).(*netpollPeer), message); err != nil {
-		return c.Close()
+	switch handle(ctx.Value(netpollKey{}).(*netpollPeer), message) {
+	case nil:
+		return nil
+	case errStop:
+		stop()
+		return nil
 	}
-	return nil
+	return c.Close()
 }
 
 // netpollPeer writes one message at a time: netpoll's writer is not made for more.
@@ -64,6 +83,18 @@ func (p *netpollPeer) send(message []byte) error {
 	defer p.writing.Unlock()
 	if _, err := p.Writer().WriteBinary(message); err != nil {
 		return err
+	}
+	return p.Writer().Flush()
+}
+
+// sendAll has the writer gather.
+func (p *netpollPeer) sendAll(pieces [][]byte) error {
+	p.writing.Lock()
+	defer p.writing.Unlock()
+	for _, piece := range pieces {
+		if _, err := p.Writer().WriteBinary(piece); err != nil {
+			return err
+		}
 	}
 	return p.Writer().Flush()
 }

@@ -24,23 +24,23 @@ const (
 
 // startStd serves with package net, a goroutine per connection.
 func startStd(s settings) (running, error) {
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	l, err := net.Listen(s.network, s.address)
 	if err != nil {
 		return running{}, err
 	}
-	go acceptStd(l, s.stall)
+	go acceptStd(l, s)
 	return running{address: l.Addr().String()}, nil
 }
 
 // acceptStd accepts until an error that package net does not call temporary.
-func acceptStd(l net.Listener, stall time.Duration) {
+func acceptStd(l net.Listener, s settings) {
 	defer l.Close()
 	pause := time.Duration(0)
 	for {
 		c, err := l.Accept()
 		if err == nil {
 			pause = 0
-			go serveStd(&stdPeer{Conn: c, stall: stall})
+			go serveStd(&stdPeer{Conn: c, stall: s.stall}, s.greet)
 			continue
 		}
 		var passing interface{ Temporary() bool }
@@ -54,10 +54,13 @@ func acceptStd(l net.Listener, stall time.Duration) {
 	}
 }
 
-func serveStd(p *stdPeer) {
+func serveStd(p *stdPeer, greet []byte) {
 	p.open()
 	defer p.close()
 	defer p.Conn.Close()
+	if greet != nil && p.send(greet) != nil {
+		return
+	}
 	buffer := make([]byte, stdBufferMin)
 	for {
 		n, err := p.Read(buffer)
@@ -90,9 +93,16 @@ func (p *stdPeer) send(message []byte) error {
 	return err
 }
 
+func (p *stdPeer) sendAll(pieces [][]byte) error {
+	p.writing.Lock()
+	defer p.writing.Unlock()
+	_, err := (*net.Buffers)(&pieces).WriteTo(p.Conn)
+	return err
+}
+
 func (p *stdPeer) push(message []byte) error { return p.send(message) }
 func (p *stdPeer) end() error                { return p.Conn.Close() }
 
 func (p *stdPeer) setSendBuffer(bytes int) error {
-	return p.Conn.(*net.TCPConn).SetWriteBuffer(bytes)
+	return p.Conn.(interface{ SetWriteBuffer(int) error }).SetWriteBuffer(bytes)
 }

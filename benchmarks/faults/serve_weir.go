@@ -3,8 +3,11 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"net"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/weirnet/weir/engine"
 	"github.com/weirnet/weir/session"
@@ -37,8 +40,10 @@ func startWeir(s settings, opts ...engine.Option) (running, error) {
 	if err != nil {
 		return running{}, err
 	}
-	r := running{stats: func() any { return e.Stats() }, shutdown: e.Shutdown}
-	if r.address, err = listenWeir(e); err != nil {
+	ended := make(chan error, 1)
+	go func() { ended <- e.Serve(context.Background()) }()
+	r := running{stats: func() any { return e.Stats() }, shutdown: e.Shutdown, ended: ended}
+	if r.address, err = listenWeir(e, s); err != nil {
 		return r, err
 	}
 	if s.unrelated {
@@ -46,30 +51,40 @@ func startWeir(s settings, opts ...engine.Option) (running, error) {
 		if err != nil {
 			return r, err
 		}
-		r.unrelated, err = listenWeir(second)
+		r.unrelated, err = listenWeir(second, s)
 		return r, err
 	}
 	return r, nil
 }
 
-func listenWeir(e *engine.Engine) (string, error) {
-	l, err := e.Listen("tcp4", "127.0.0.1:0", weirHandler{})
+func listenWeir(e *engine.Engine, s settings) (string, error) {
+	l, err := e.Listen(s.network, s.address, weirHandler{e, s.greet})
 	if err != nil {
 		return "", err
 	}
 	return l.Addr().String(), nil
 }
 
-type weirHandler struct{}
+type weirHandler struct {
+	engine *engine.Engine
+	greet  []byte
+}
 
-func (weirHandler) OnOpen(s *session.Session) {
+func (h weirHandler) OnOpen(s *session.Session) {
 	p := &weirPeer{Session: s}
 	p.open()
 	s.SetValue(p)
+	if h.greet != nil && p.send(h.greet) != nil {
+		_ = s.Abort() // it fails if the session has ended by itself
+	}
 }
 
-func (weirHandler) OnMessage(s *session.Session, f session.Frame) {
-	if err := handle(s.Value().(*weirPeer), f.Bytes()); err != nil {
+func (h weirHandler) OnMessage(s *session.Session, f session.Frame) {
+	switch err := handle(s.Value().(*weirPeer), f.Bytes()); err {
+	case nil:
+	case errStop:
+		h.engine.Stop()
+	default:
 		_ = s.Abort() // it fails if the session has ended by itself
 	}
 }
@@ -90,6 +105,16 @@ type weirPeer struct {
 func (p *weirPeer) send(message []byte) error { return p.Send(message) }
 func (p *weirPeer) push(message []byte) error { return p.Send(message) }
 
+// sendAll gathers, as all that handlers send does.
+func (p *weirPeer) sendAll(pieces [][]byte) error {
+	for _, piece := range pieces {
+		if err := p.SendOwned(piece, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // end also looks whether what comes too late is told so.
 func (p *weirPeer) end() error {
 	err := p.Session.Close()
@@ -101,11 +126,17 @@ func (p *weirPeer) end() error {
 }
 
 func (p *weirPeer) setSendBuffer(bytes int) error {
-	t, err := p.TCP()
+	if t, err := p.TCP(); err == nil {
+		return t.SetWriteBuffer(bytes)
+	}
+	raw, err := p.SyscallConn()
 	if err != nil {
 		return err
 	}
-	return t.SetWriteBuffer(bytes)
+	failed := raw.Control(func(fd uintptr) {
+		err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUF, bytes)
+	})
+	return errors.Join(failed, err)
 }
 
 // blockingLog never returns: no program can tell it from a full disk.

@@ -20,7 +20,7 @@ import (
 // Rows 5 and 21: much data, and every byte of it.
 
 // streamPatience bounds a whole stream.
-const streamPatience = 30 * time.Second
+const streamPatience = 15 * time.Second
 
 // letters returns n random letters, none of which begins a command.
 func letters(seed uint64, n int) []byte {
@@ -32,9 +32,15 @@ func letters(seed uint64, n int) []byte {
 	return text
 }
 
+// duplex is a connection either side of which may end first.
+type duplex interface {
+	net.Conn
+	CloseWrite() error
+}
+
 // stream sends text in pieces of all sizes and reads what comes back, until all has
 // come or, if half is true, until FIN after its own.
-func stream(c *net.TCPConn, text []byte, half bool) error {
+func stream(c duplex, text []byte, half bool) error {
 	wrote := make(chan error, 1)
 	go func() { wrote <- writePieces(c, text, half) }()
 	got, err := readBack(c, text, half)
@@ -44,7 +50,7 @@ func stream(c *net.TCPConn, text []byte, half bool) error {
 	return <-wrote
 }
 
-func writePieces(c *net.TCPConn, text []byte, half bool) error {
+func writePieces(c duplex, text []byte, half bool) error {
 	random := rand.New(rand.NewPCG(uint64(len(text)), 2))
 	for len(text) > 0 {
 		n := min(1+random.IntN(64<<10), len(text))
@@ -61,7 +67,7 @@ func writePieces(c *net.TCPConn, text []byte, half bool) error {
 
 var errOther = errors.New("other bytes than were sent")
 
-func readBack(c *net.TCPConn, text []byte, half bool) (got int, err error) {
+func readBack(c net.Conn, text []byte, half bool) (got int, err error) {
 	buffer := make([]byte, 32<<10)
 	for got < len(text) || half {
 		n, err := c.Read(buffer)
@@ -115,10 +121,12 @@ func inParallel(n int, client func(i int) error) (succeeded int, failure error) 
 	return succeeded, failure
 }
 
-func shortWrites(s *scene) {
-	const clients, tiny = 8, 4 << 10
-	amount := pick(s.options, 1<<20, 256<<10)
-	whole, err := inParallel(clients, func(i int) error {
+// tiny is a buffer that most writes do not fit in, in bytes.
+const tiny = 4 << 10
+
+// tinyWrites has clients with small buffers on both sides each do what client does.
+func (s *scene) tinyWrites(amount int, what string, client func(c *net.TCPConn, i int) error) {
+	s.wholeStreams(amount, what, func(i int) error {
 		c, err := dialTiny(s.hello.Address, tiny)
 		if err != nil {
 			return err
@@ -127,16 +135,82 @@ func shortWrites(s *scene) {
 		if err := command(c, fmt.Sprint("sndbuf ", tiny)); err != nil {
 			return err
 		}
+		return client(c, i)
+	})
+}
+
+// wholeStreams has clients each get a stream of that many bytes.
+func (s *scene) wholeStreams(amount int, what string, client func(i int) error) {
+	const clients = 8
+	whole, err := inParallel(clients, client)
+	s.see("%d of %d %s of %d KiB are whole", whole, clients, what, amount>>10)
+	s.require(whole == clients, "%d of %d %s are whole: %v", whole, clients, what, err)
+}
+
+func shortWrites(s *scene) {
+	amount := pick(s.options, 1<<20, 256<<10)
+	s.tinyWrites(amount, "streams", func(c *net.TCPConn, i int) error {
 		return stream(c, letters(uint64(i), amount), false)
 	})
-	s.see("%d of %d streams of %d KiB are whole", whole, clients, amount>>10)
-	s.require(whole == clients, "%d of %d streams are whole: %v", whole, clients, err)
+}
+
+// gathers has handlers send many pieces in one go.
+func gathers(s *scene) {
+	const pieces = 1000
+	amount := pick(s.options, 1<<20, 256<<10)
+	want := ownText(amount)
+	s.tinyWrites(amount, fmt.Sprint("answers in ", pieces, " pieces"), func(c *net.TCPConn, _ int) error {
+		if _, err := fmt.Fprintf(c, "%csegments %d %d", commandMark, amount, pieces); err != nil {
+			return err
+		}
+		_, err := readBack(c, want, false)
+		return err
+	})
+}
+
+// greeting is what the second server's OnOpen sends, in bytes. It is more than any
+// send buffer holds.
+const greeting = 6 << 20
+
+// greets reads what OnOpen sends, and wants an echo after it.
+func greets(s *scene) {
+	want := ownText(greeting)
+	s.wholeStreams(greeting, "greetings", func(int) error {
+		c, err := dialTiny(s.hello.Beside, 64<<10)
+		if err != nil {
+			return err
+		}
+		defer reset(c)
+		if got, err := readBack(c, want, false); err != nil {
+			return fmt.Errorf("after %d bytes: %w", got, err)
+		}
+		return echo(c, "hello")
+	})
+}
+
+// shortWritesUnix is shortWrites on unix sockets, whose buffers are the sender's alone.
+func shortWritesUnix(s *scene) {
+	amount := pick(s.options, 4<<20, 1<<20)
+	s.wholeStreams(amount, "streams", func(i int) error {
+		c, err := net.DialTimeout("unix", s.hello.Beside, dialPatience)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		if err := c.SetDeadline(time.Now().Add(streamPatience)); err != nil {
+			return err
+		}
+		if err := command(c, fmt.Sprint("sndbuf ", tiny)); err != nil {
+			return err
+		}
+		return stream(c.(*net.UnixConn), letters(uint64(i), amount), false)
+	})
 }
 
 func halfCloses(s *scene) {
 	const clients, amount = 8, 4 << 20
 	whole, err := inParallel(clients, func(i int) error {
-		c, err := dial(s.hello.Address, streamPatience/3)
+		c, err := dial(s.hello.Address, streamPatience)
 		if err != nil {
 			return err
 		}
