@@ -76,13 +76,14 @@ func (d *debtor) collect(turn chan struct{}) error {
 func TestFault49DrainDeliversAll(t *testing.T) {
 	for _, mode := range []engine.Mode{engine.Pool, engine.Inline} {
 		t.Run(mode.String(), func(t *testing.T) {
-			const peers, queued = 100, 1 << 20
+			const queued = 1 << 20
+			peers := amount(100, 100, 25)
 			v := serve(t, "tcp4", newProbe(), engine.WithMode(mode), engine.WithLoops(2), withTinyOutput())
 			all := v.debtors(peers)
 			for _, d := range all {
 				d.owe(t, queued)
 			}
-			if st := v.engine.Stats(); st.Queued < peers*queued {
+			if st := v.engine.Stats(); st.Queued < int64(peers*queued) {
 				t.Errorf("%d bytes are queued, want at least %d", st.Queued, peers*queued)
 			}
 			shut := make(chan error, 1)
@@ -131,7 +132,8 @@ func TestFault49DrainDeliversAll(t *testing.T) {
 func TestFault49ExpiredContext(t *testing.T) {
 	for name, blocked := range map[string]bool{"peers do not read": false, "handlers block, too": true} {
 		t.Run(name, func(t *testing.T) {
-			const peers, queued = 100, 1 << 20
+			const queued = 1 << 20
+			peers := amount(100, 100, 25)
 			limit := time.Second // generous: what it took is logged
 			if raceEnabled || debugBuild {
 				limit = patience // looking at 150 MiB of released buffers takes longer
