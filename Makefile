@@ -9,10 +9,10 @@ FUZZTIME    ?= 20s
 SEED        ?= 1
 N           ?= 2000
 
-.PHONY: help test race lint cross fuzz sim bench big faults ci rest
+.PHONY: help test race lint cross fuzz sim bench big faults faults-quick ci rest
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 14
 
 test: ## all tests; needs Go only
 	$(GO) test ./...
@@ -53,8 +53,12 @@ big: ## the tests that are too big for `make test`, at full size; about two minu
 faults: ## inject every fault of the harness into weir's modes; about three minutes
 	cd benchmarks && $(GO) run ./faults
 
+faults-quick: ## fewer faults with wider bounds; about a minute; fails if weir does not meet a row
+	cd benchmarks && $(GO) run ./faults -quick
+
 ci: test rest ## everything that CI checks; within twenty minutes from cold
 
 rest: race lint cross
 	$(MAKE) sim N=300
 	$(MAKE) fuzz FUZZTIME=10s
+	$(MAKE) faults-quick
