@@ -33,7 +33,9 @@ const watchLooks = 10
 // vigil is what a watchdog knows of a loop.
 type vigil struct {
 	turn    watch   // of the loop
+	rest    watch   // of the same turn, since something was told of it last
 	suspect suspect // whose handlers ran when half the limit was over
+	named   suspect // whose handlers were told of last in this turn
 	runs    []watch // of the workers, by seat
 }
 
@@ -126,31 +128,40 @@ func age(of *atomic.Int64, now time.Time) time.Duration {
 
 // lookAtLoop looks at a loop's turn. If the same handler is at work in the second half
 // of the limit it is the one that is stuck, else the loop has too much to do, or does
-// not get a processor.
+// not get a processor, which is told once a turn. A handler may still block after that.
 func (d *watchdog) lookAtLoop(l *loop, w *vigil, now time.Time) {
-	turn := &w.turn
 	if !l.awake() {
-		*turn = watch{}
+		*w = vigil{runs: w.runs}
 		return
 	}
-	turn.see([2]uint64{l.stats.turns.Load()}, now)
-	if turn.looks == 1+watchLooks/2 {
+	mark := [2]uint64{l.stats.turns.Load()}
+	if w.turn.see(mark, now); w.turn.looks == 1 {
+		*w = vigil{turn: w.turn, runs: w.runs}
+	}
+	span := &w.turn
+	if w.turn.told {
+		span = &w.rest
+		span.see(mark, now)
+	}
+	if span.looks == 1+watchLooks/2 {
 		w.suspect = l.atWork()
 	}
-	if !turn.stuck(d.limit, now) {
+	if !span.stuck(d.limit, now) {
 		return
 	}
 	s := l.atWork()
-	took := now.Sub(turn.since)
+	took := now.Sub(span.since)
 	stack := func() string { return stackOfGoroutine(l.goid.Load()) }
-	if s.session != nil && s == w.suspect {
+	switch {
+	case s.session != nil && s == w.suspect && s != w.named:
+		w.named = s
 		l.stats.blockedHandlers.Add(1)
 		d.engine.log.blockedHandler(s.session.ID(), took, stack)
-	} else {
+	case span == &w.turn:
 		l.stats.blockedLoops.Add(1)
 		d.engine.log.blockedLoop(l.index, took, stack)
 	}
-	w.suspect = suspect{}
+	w.rest, w.suspect = watch{}, suspect{}
 }
 
 // atWork finds the session whose handler runs on the loop. It looks at all of them,
