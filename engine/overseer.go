@@ -207,7 +207,9 @@ func (o *overseer) rest(busy bool) {
 	}
 	if running {
 		o.pace.CompareAndSwap(asleep, slowly)
+		return
 	}
+	o.watchdog.seeNothing() // what it saw last has ended; if anything has begun, it will be woken
 }
 
 // loopsAwake tells whether a watched loop is not parked.

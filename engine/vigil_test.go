@@ -53,3 +53,36 @@ func TestVigilNamesWhatBlocksLaterInTheTurn(t *testing.T) {
 		})
 	}
 }
+
+// The last look before an overseer sleeps may have seen a handler that has returned
+// since. Nobody looks again, and so nothing may be said to run.
+func TestOverseerSleepsWithNothingAtWork(t *testing.T) {
+	x := &heldExecutor{}
+	st := newStage(t, WithMode(Pool), WithLoops(1), WithExecutor(x))
+	st.loop.goid.Store(1) // as if it ran
+	o := &st.engine.overseer
+	o.engine, o.watching = st.engine, true
+	o.watchdog.start(st.engine, time.Second)
+	now := time.Unix(1000, 0)
+	c := st.connect(&watcher{message: func(*session.Session, session.Frame) { o.look(now) }})
+	st.sockets.of(c).input = []byte("x")
+	st.tell(c, poller.Readable)
+	st.loop.turn()
+	x.run() // OnOpen and the message
+	if age(&o.watchdog.handler, now.Add(1)) == 0 {
+		t.Fatal("the look did not see the handler")
+	}
+	st.loop.mail.asleep.Store(true) // as when it parks
+	o.rest(false)
+	st.loop.mail.asleep.Store(false)
+	if o.pace.Load() != asleep {
+		t.Fatal("the overseer does not sleep")
+	}
+	now = now.Add(time.Hour)
+	if handler, turn := age(&o.watchdog.handler, now), age(&o.watchdog.turn, now); handler != 0 || turn != 0 {
+		t.Errorf("a handler is said to have run for %v, and a turn of the loop for %v", handler, turn)
+	}
+	_ = c.session.Load().Abort()
+	st.loop.turn()
+	x.run() // OnClose
+}

@@ -108,6 +108,12 @@ func (d *watchdog) look(now time.Time) {
 	store(&d.turn, turn)
 }
 
+// seeNothing is the look at an engine of which nothing is at work.
+func (d *watchdog) seeNothing() {
+	d.handler.Store(0)
+	d.turn.Store(0)
+}
+
 // store keeps a time, 0 for none.
 func store(to *atomic.Int64, t time.Time) {
 	if t.IsZero() {
