@@ -50,7 +50,7 @@ bench: ## weir against the floor, interleaved; about eight minutes
 big: ## the tests that are too big for `make test`, at full size; about two minutes
 	$(GO) test ./engine -run 'Big|Volume|LongStream|IDs|Fault|Order|Backpressure' -count=1 -timeout 30m -v -big
 
-faults: ## inject every fault of the harness into weir's modes; about three minutes
+faults: ## inject every fault of the harness into weir's modes; about four minutes
 	cd benchmarks && $(GO) run ./faults
 
 faults-quick: ## fewer faults with wider bounds; about a minute; fails if weir does not meet a row
