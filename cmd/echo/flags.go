@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/weirnet/weir/engine"
+	"github.com/weirnet/weir/session"
+	"github.com/weirnet/weir/session/frame"
 )
 
 // settings are the server's flags.
@@ -25,12 +27,19 @@ type settings struct {
 	spin   time.Duration
 	logger engine.Logger
 	debug  string // empty: off
+
+	// What is said, and to whom.
+	wire  frame.Codec
+	frame time.Duration
+	all   bool // every message goes to every session
+	group session.GroupConfig
 }
 
 // define declares the flags in fs, with their defaults.
 func (s *settings) define(fs *flag.FlagSet) {
 	s.logger = engine.NewZerolog(os.Stderr, engine.Info)
 	fs.StringVar(&s.addr, "addr", "127.0.0.1:7000", "listen on this `address`: host:port, [::1]:0 or unix:/path; port 0 lets the system choose")
+	s.defineService(fs)
 	fs.IntVar(&s.loops, "loops", 0, "run `N` event loops; 0 is one per processor (GOMAXPROCS)")
 	defineMode(fs, &s.mode)
 	fs.DurationVar(&s.idle, "idle", time.Minute, "close a session on which nothing came or went for this long; 0 is never")
@@ -40,6 +49,16 @@ func (s *settings) define(fs *flag.FlagSet) {
 	fs.DurationVar(&s.spin, "spin", 0, "look for work for this long before sleeping: 20µs to 50µs halve the round trip of a lone connection and keep a processor busy")
 	fs.Func("log", "log events of this `level` and above as JSON lines on standard error: debug, info, warn, error or off (default info)", s.setLog)
 	fs.StringVar(&s.debug, "debug", "", "serve pprof, /stats and /closed over HTTP on this `address`, for example 127.0.0.1:7001; anybody who reaches it may read (default off)")
+}
+
+// defineService declares the flags for what is said, and to whom.
+func (s *settings) defineService(fs *flag.FlagSet) {
+	s.wire = frame.Raw()
+	fs.Func("wire", "take messages in this `form`: raw (whatever one read returns), length (each behind its length, as docs/protocol.md says) or line (default raw)", s.setWire)
+	fs.DurationVar(&s.frame, "frame-timeout", 30*time.Second, "with -wire length or line, close a session that does not finish a message within this time; 0 is never")
+	fs.Func("reply", "answer `whom`: sender, or all, so that every session gets every message, the sender's included (default sender)", s.setReply)
+	fs.Func("slow", "with -reply all, treat sessions that are behind by more than -queue by this `policy`: close, drop-oldest, drop-newest or conflate, which keeps only the latest message for who is behind (default close)", s.setSlow)
+	fs.IntVar(&s.group.QueueBytes, "queue", 0, "with -reply all, let a session be behind by this many `bytes`; 0 is 4 MiB")
 }
 
 // defineMode declares -mode, which server and demo share.
@@ -73,16 +92,81 @@ func (s *settings) setLog(value string) error {
 	return nil
 }
 
+func (s *settings) setWire(value string) error {
+	codecs := map[string]frame.Codec{"raw": frame.Raw(), "length": frame.Default(), "line": frame.Lines()}
+	codec, ok := codecs[value]
+	if !ok {
+		return errors.New("must be raw, length or line")
+	}
+	s.wire = codec
+	return nil
+}
+
+func (s *settings) setReply(value string) error {
+	switch value {
+	case "sender":
+		s.all = false
+	case "all":
+		s.all = true
+	default:
+		return errors.New("must be sender or all")
+	}
+	return nil
+}
+
+// slowPolicies are all of them.
+var slowPolicies = [...]session.SlowPolicy{session.CloseSlow, session.DropOldest, session.DropNewest, session.Conflate}
+
+func (s *settings) setSlow(value string) error {
+	for _, policy := range slowPolicies {
+		if policy.String() == value {
+			s.group.Slow = policy
+			return nil
+		}
+	}
+	return errors.New("must be close, drop-oldest, drop-newest or conflate")
+}
+
+// check finds values that no option of the engine would refuse: those out of bounds,
+// and flags that would do nothing.
+func (s *settings) check(fs *flag.FlagSet) (err error) {
+	if s.group.QueueBytes < 0 {
+		return badValue("queue", fmt.Sprint(s.group.QueueBytes), errors.New("must not be negative"))
+	}
+	fs.Visit(func(f *flag.Flag) {
+		switch {
+		case (f.Name == "slow" || f.Name == "queue") && !s.all:
+			err = fmt.Errorf("flag -%s: does nothing without -reply all", f.Name)
+		case f.Name == "frame-timeout" && s.wire == frame.Raw():
+			err = fmt.Errorf("flag -%s: does nothing without -wire length or line", f.Name)
+		}
+	})
+	if err != nil {
+		return usageError{err}
+	}
+	return nil
+}
+
+// service is what sessions are served with.
+func (s *settings) service(e *engine.Engine) session.Handler {
+	if s.all {
+		return session.Framed(hub{e.Group("all")}, s.wire)
+	}
+	return session.Framed(session.HandlerFunc(echo), s.wire)
+}
+
 // options are the engine's part of the settings.
 func (s *settings) options() []engine.Option {
 	options := []engine.Option{
 		engine.WithMode(s.mode),
 		engine.WithFirstMessageTimeout(0), // whoever says nothing is idle
+		engine.WithFrameTimeout(s.frame),
 		engine.WithIdleTimeout(s.idle),
 		engine.WithStallTimeout(s.stall),
 		engine.WithDrainTimeout(s.drain),
 		engine.WithDrainSpread(s.spread),
 		engine.WithSpin(s.spin),
+		engine.WithGroups(func(string) session.GroupConfig { return s.group }),
 		engine.WithLogger(s.logger),
 	}
 	if s.loops != 0 {
@@ -97,7 +181,10 @@ func badOption(err error) error {
 	if !errors.As(err, &bad) {
 		return err
 	}
-	flags := map[string]string{"loops": "loops", "spin": "spin", "idle timeout": "idle", "stall timeout": "stall", "drain timeout": "drain", "drain spread": "spread"}
+	flags := map[string]string{
+		"loops": "loops", "spin": "spin", "idle timeout": "idle", "stall timeout": "stall",
+		"frame timeout": "frame-timeout", "drain timeout": "drain", "drain spread": "spread",
+	}
 	name, ok := flags[bad.Option]
 	if !ok {
 		return err

@@ -15,7 +15,7 @@ func TestHelp(t *testing.T) {
 	if code != 0 || errs != "" {
 		t.Errorf("exit code %d, standard error %q", code, errs)
 	}
-	for _, part := range []string{"echo demo", "echo doctor", "nc 127.0.0.1 7000", "socat - ", "curl 127.0.0.1:7001/stats", "Ctrl-C"} {
+	for _, part := range []string{"echo demo", "echo doctor", "nc 127.0.0.1 7000", "socat - ", "curl 127.0.0.1:7001/stats", "Ctrl-C", "-wire line -reply all"} {
 		if !strings.Contains(out, part) {
 			t.Errorf("%q is missing in %q", part, out)
 		}
@@ -46,6 +46,8 @@ func TestBadValuesAreNamed(t *testing.T) {
 		{"-idle", "1"}, {"-idle", "1ms"}, {"-idle", "-1s"},
 		{"-stall", "soon"}, {"-stall", "1ms"}, {"-spin", "2s"},
 		{"-log", "loud"},
+		{"-wire", "json"}, {"-reply", "nobody"}, {"-frame-timeout", "1ms", "-wire", "line"},
+		{"-slow", "faster", "-reply", "all"}, {"-queue", "-1", "-reply", "all"}, {"-queue", "much", "-reply", "all"},
 	} {
 		t.Run(strings.Join(args[:2], " "), func(t *testing.T) {
 			out, errs, code := runToEnd(t, args...)
@@ -54,6 +56,23 @@ func TestBadValuesAreNamed(t *testing.T) {
 			}
 			checkOneLine(t, errs, "echo: ", args[0], args[1])
 		})
+	}
+}
+
+func TestFlagsThatWouldDoNothingAreNamed(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"-slow", "drop-oldest"}, "-reply all"},
+		{[]string{"-queue", "1000", "-reply", "sender"}, "-reply all"},
+		{[]string{"-frame-timeout", "1s"}, "-wire length or line"},
+	} {
+		out, errs, code := runToEnd(t, c.args...)
+		if code != exitUsage || out != "" {
+			t.Errorf("%q: exit code %d, output %q", c.args, code, out)
+		}
+		checkOneLine(t, errs, "echo: ", c.args[0], c.want)
 	}
 }
 

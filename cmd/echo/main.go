@@ -1,9 +1,11 @@
 // Command echo is a server that sends back what it receives, the smallest whole
-// program on weir. Read echo.go (the service), then serve.go (the server).
+// program on weir; or, with -reply all, to everybody. Read echo.go and hub.go (the
+// services), then serve.go (the server).
 //
-//	echo           serves                                 serve.go, debug.go
-//	echo demo      shows what the engine does, in numbers  demo.go
-//	echo doctor    looks at the system's limits            doctor.go
+//	echo                   serves                                  serve.go, debug.go
+//	echo demo              shows what the engine does, in numbers  demo.go
+//	echo demo -fanout N    the same of one message to many         demo_fanout.go
+//	echo doctor            looks at the system's limits            doctor.go
 package main
 
 import (

@@ -9,14 +9,15 @@ import (
 
 	"github.com/weirnet/weir/engine"
 	"github.com/weirnet/weir/internal/sock"
-	"github.com/weirnet/weir/session"
 )
 
-const serveAbout = `echo sends back what it receives, byte for byte.
+const serveAbout = `echo sends back what it receives, byte for byte: to the sender, or with -reply all
+to everybody.
 
-  echo [flags]    serve until Ctrl-C
-  echo demo       start a server and a load, and show round trips and memory
-  echo doctor     look at the system's limits and say what to raise
+  echo [flags]           serve until Ctrl-C
+  echo demo              start a server and a load, and show round trips and memory
+  echo demo -fanout N    the same for messages to N sessions each
+  echo doctor            look at the system's limits and say what to raise
 
 Flags:
 `
@@ -30,6 +31,7 @@ Examples:
   echo -addr unix:/tmp/echo.sock -idle 0  serve on a unix socket, for ever
   echo -addr [::1]:0 -mode single         serve on one loop, on a free port
   echo -debug 127.0.0.1:7001              serve, and let others look inside
+  echo -wire line -reply all -idle 0      serve a chat room: two terminals with nc
 
   nc 127.0.0.1 7000                       type a line, get it back
   socat - UNIX-CONNECT:/tmp/echo.sock
@@ -47,6 +49,9 @@ func serveCommand(ctx context.Context, args []string, out io.Writer) error {
 	fs := flag.NewFlagSet("echo", flag.ContinueOnError)
 	s.define(fs)
 	if done, err := parse(fs, args, out, serveAbout, serveExamples); done || err != nil {
+		return err
+	}
+	if err := s.check(fs); err != nil {
 		return err
 	}
 	return serve(ctx, s, out)
@@ -77,7 +82,7 @@ func serve(ctx context.Context, s settings, out io.Writer) error {
 	}
 
 	network, address := splitAddress(s.addr)
-	l, err := e.Listen(network, address, session.HandlerFunc(echo))
+	l, err := e.Listen(network, address, s.service(e))
 	if err != nil {
 		log.mute()
 		return badAddress("addr", s.addr, err)
@@ -90,6 +95,7 @@ func serve(ctx context.Context, s settings, out io.Writer) error {
 	defer stop()
 	err = e.Serve(ctx)
 	writeFinal(out, e.Stats())
+	writeGroups(out, e.Stats().GroupSent)
 	return err
 }
 
