@@ -443,6 +443,34 @@ func TestFanReaderTellsWhatCame(t *testing.T) {
 	}
 }
 
+// What came before a reader starts waits for it.
+func TestFanReaderReadsFromItsStartOn(t *testing.T) {
+	c := fanConfig(startHub(t, hubMessage, nil))
+	r, err := load.OpenFanReader(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, err := newFan(t, c).Run(t.Context(), load.FanRun{InFlight: 4, Messages: 20, Duration: time.Minute}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.Report(0); got != (load.FanRead{Next: -1}) {
+		t.Errorf("got %+v before the start", got)
+	}
+	r.Start()
+	if got := r.Report(200 * time.Millisecond); got != (load.FanRead{Messages: 20, Next: 20}) {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestFanReaderClosesWithoutAStart(t *testing.T) {
+	r, err := load.OpenFanReader(t.Context(), fanConfig(startHub(t, hubMessage, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Close()
+}
+
 func TestFanReaderTellsThatItWasClosed(t *testing.T) {
 	s := startServer(t, "tcp4", func(c net.Conn) { _, _ = c.Write(make([]byte, 10)) })
 	r, err := load.NewFanReader(t.Context(), fanConfig(s.address))

@@ -21,8 +21,10 @@ import (
 // a hub does with a reader that does not read. Its receive buffer and segments are
 // small, so that little waits in the kernels between.
 type FanReader struct {
-	conn net.Conn
-	done chan struct{}
+	conn  net.Conn
+	size  int // of a message, bytes
+	start sync.Once
+	done  chan struct{}
 
 	mu   sync.Mutex
 	read FanRead
@@ -46,6 +48,16 @@ const readerBuffer = 4 << 10 // bytes; the receive buffer, of which kernels make
 
 // NewFanReader opens the connection and begins to read.
 func NewFanReader(ctx context.Context, c FanConfig) (*FanReader, error) {
+	r, err := OpenFanReader(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	r.Start()
+	return r, nil
+}
+
+// OpenFanReader opens the connection and does not read before Start.
+func OpenFanReader(ctx context.Context, c FanConfig) (*FanReader, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
@@ -65,12 +77,16 @@ func NewFanReader(ctx context.Context, c FanConfig) (*FanReader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load: %w", err)
 	}
-	r := &FanReader{conn: conn, done: make(chan struct{}), next: make([]int64, c.Publishers), last: time.Now()}
+	r := &FanReader{conn: conn, size: c.MessageSize, done: make(chan struct{}), next: make([]int64, c.Publishers), last: time.Now()}
 	for i := range r.next {
 		r.next[i] = -1
 	}
-	go r.readAll(c.MessageSize)
 	return r, nil
+}
+
+// Start begins to read, unless it has begun.
+func (r *FanReader) Start() {
+	r.start.Do(func() { go r.readAll(r.size) })
 }
 
 func (r *FanReader) readAll(size int) {
@@ -147,6 +163,7 @@ func (r *FanReader) Close() {
 		_ = c.SetLinger(0) // it fails when the hub was faster
 	}
 	r.conn.Close()
+	r.Start() // it ends at once
 	<-r.done
 }
 
