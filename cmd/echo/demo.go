@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -18,10 +19,12 @@ import (
 )
 
 const demoAbout = `echo demo starts an echo server in this process and puts it under load from
-another one. It shows round trips, checks every byte, and weighs idle sessions.
-It takes about ten seconds.
+another one. It shows round trips and how fast one message gets to 100 sessions,
+checks every byte, and weighs idle sessions. It takes about ten seconds.
 
   echo demo [flags]
+  echo demo -fanout N    one message to N sessions: deliveries/s, latency, and what
+                         becomes of one that does not read; about 20 seconds
 
 Flags:
 `
@@ -37,6 +40,7 @@ type demo struct {
 
 	rows     []row
 	verified uint64 // bytes
+	fan      load.FanResult
 	idle     idleResult
 }
 
@@ -48,9 +52,10 @@ type row struct {
 
 func demoCommand(ctx context.Context, args []string, out *os.File) error {
 	d := demo{live: newLive(out)}
-	mode := engine.Pool
+	mode, subscribers := engine.Pool, 0
 	fs := flag.NewFlagSet("echo demo", flag.ContinueOnError)
-	fs.DurationVar(&d.phase, "t", 2500*time.Millisecond, "measure each kind of round trip for this `time`; bulk takes half as long")
+	fs.DurationVar(&d.phase, "t", 2500*time.Millisecond, "measure each kind of round trip for this `time`; some take half as long")
+	fs.IntVar(&subscribers, "fanout", 0, "show one message to `N` sessions instead; 0 is off")
 	defineMode(fs, &mode)
 	if done, err := parse(fs, args, out, demoAbout, ""); done || err != nil {
 		return err
@@ -58,7 +63,17 @@ func demoCommand(ctx context.Context, args []string, out *os.File) error {
 	if d.phase < time.Millisecond {
 		return badValue("t", d.phase.String(), errors.New("must be at least 1ms"))
 	}
-	err := d.run(ctx, mode, out)
+	err := d.prepare()
+	switch {
+	case err != nil:
+	case subscribers != 0:
+		if most := d.affordable(fanoutMax); subscribers < 0 || subscribers > most {
+			return badValue("fanout", strconv.Itoa(subscribers), fmt.Errorf("must be 1 to %d, with %d open files; see echo doctor", most, d.files))
+		}
+		err = (&fanout{demo: &d, subscribers: subscribers}).run(ctx, mode, out)
+	default:
+		err = d.run(ctx, mode, out)
+	}
 	if ctx.Err() != nil || killedBySignal(err) {
 		err = errInterrupted // and what failed on its account
 	}
@@ -86,8 +101,9 @@ func killedBySignal(err error) bool {
 //  1. start the server
 //  2. round trips: small messages, one or sixteen under way per connection
 //  3. bulk: large messages, every byte compared
-//  4. idle: what does a silent session cost?
-//  5. stop the server, and tell
+//  4. fan-out: one message to many
+//  5. idle: what does a silent session cost?
+//  6. stop the server, and tell
 func (d *demo) run(ctx context.Context, mode engine.Mode, out io.Writer) error {
 	if err := d.start(mode); err != nil {
 		return err
@@ -98,6 +114,9 @@ func (d *demo) run(ctx context.Context, mode engine.Mode, out io.Writer) error {
 		if err := d.measure(ctx, c); err != nil {
 			return err
 		}
+	}
+	if err := d.fanOut(ctx); err != nil {
+		return err
 	}
 	if err := d.weigh(ctx); err != nil {
 		return err
@@ -110,8 +129,8 @@ func (d *demo) run(ctx context.Context, mode engine.Mode, out io.Writer) error {
 	return nil
 }
 
-// start brings the server up.
-func (d *demo) start(mode engine.Mode) (err error) {
+// prepare looks at what there is.
+func (d *demo) prepare() (err error) {
 	if d.exe, err = os.Executable(); err != nil {
 		return err
 	}
@@ -120,7 +139,18 @@ func (d *demo) start(mode engine.Mode) (err error) {
 		return err
 	}
 	d.files = int(min(soft, 1<<20))
-	if d.engine, err = engine.New(engine.WithMode(mode)); err != nil {
+	return nil
+}
+
+// startEngine makes the engine.
+func (d *demo) startEngine(mode engine.Mode, more ...engine.Option) (err error) {
+	d.engine, err = engine.New(append(more, engine.WithMode(mode), engine.WithGroups(fanoutGroup))...)
+	return err
+}
+
+// start brings the server up.
+func (d *demo) start(mode engine.Mode) error {
+	if err := d.startEngine(mode); err != nil {
 		return err
 	}
 	l, err := d.engine.Listen("tcp", "127.0.0.1:0", session.HandlerFunc(echo))
@@ -175,18 +205,33 @@ func sizeName(bytes int) string {
 	return fmt.Sprintf("%d B", bytes)
 }
 
+// fanOut sends messages to some sessions each.
+func (d *demo) fanOut(ctx context.Context) error {
+	f := fanout{demo: d, subscribers: d.affordable(fanoutFew)}
+	err := f.spread(ctx, d.phase*3/5, 0)
+	d.fan = f.window
+	return err
+}
+
 // stop waits until the server has noticed that the clients are gone, so that the
 // reasons are theirs, and ends it.
 func (d *demo) stop(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
+	_ = await(ctx, func() bool { return d.engine.Stats().Sessions == 0 }) // otherwise the table shows it
+	return d.engine.Shutdown(ctx)
+}
+
+// await looks until it is so, or ctx ends.
+func await(ctx context.Context, so func() bool) error {
 	look := time.NewTicker(5 * time.Millisecond)
 	defer look.Stop()
-	for d.engine.Stats().Sessions > 0 && ctx.Err() == nil {
+	for !so() {
 		select {
 		case <-look.C:
 		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
-	return d.engine.Shutdown(ctx)
+	return nil
 }

@@ -32,6 +32,8 @@ func (d *demo) reportRest(out io.Writer) {
 	fmt.Fprintln(out)
 	table := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
 	fmt.Fprintf(table, "bytes verified\t%s, each compared with what was sent\n", formatBytes(d.verified))
+	fmt.Fprintf(table, "one message to %d sessions\t%s deliveries/s; p99 %s until the last has it\n", d.affordable(fanoutFew),
+		formatCount(uint64(d.fan.DeliveriesPerSecond)), formatLatency(d.fan.Last.P99))
 	fmt.Fprintf(table, "memory per idle session\t%s\n", idle.memory())
 	fmt.Fprintf(table, "new connection meanwhile\t%s to connect and echo\n", formatLatency(idle.probe))
 	fmt.Fprintf(table, "sessions closed\t%s\n", closedBy(st))

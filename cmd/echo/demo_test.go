@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"strings"
 	"syscall"
@@ -30,7 +31,7 @@ func TestDemo(t *testing.T) {
 	out := p.awaitEnd(0)
 	for _, part := range []string{
 		"round trips/s", "p50", "p99", "p99.9", "50 × 64 B, depth 1 ", "50 × 64 B, depth 16 ", "4 × 64 KiB, depth 4 ",
-		"bytes verified", "memory per idle session", "sessions closed", "peer_closed", "left behind", "0 sessions, 0 B of buffers",
+		"bytes verified", "one message to 100 sessions", " deliveries/s; p99 ", "memory per idle session", "sessions closed", "peer_closed", "left behind", "0 sessions, 0 B of buffers",
 	} {
 		if !strings.Contains(out, part) {
 			t.Errorf("%q is missing in\n%s", part, out)
@@ -74,7 +75,7 @@ func TestTermEndsDemo(t *testing.T) {
 func TestDemoNoticesAWrongByte(t *testing.T) {
 	t.Setenv(asProgram, "1")
 	d := demo{phase: 50 * time.Millisecond, live: &live{out: t.Output()}}
-	if err := d.start(engine.Inline); err != nil {
+	if err := errors.Join(d.prepare(), d.start(engine.Inline)); err != nil {
 		t.Fatal(err)
 	}
 	defer d.engine.Close()

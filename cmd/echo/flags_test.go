@@ -79,6 +79,7 @@ func TestFlagsThatWouldDoNothingAreNamed(t *testing.T) {
 func TestBadArgumentsAreNamed(t *testing.T) {
 	for _, args := range [][]string{
 		{"dance"}, {"-dance"}, {"-loops", "1", "dance"}, {"doctor", "dance"}, {"demo", "dance"}, {"demo", "-t", "0s"}, {"demo", "-mode", "fast"},
+		{"demo", "-fanout", "-1"}, {"demo", "-fanout", "1000000"}, {"demo", "-fanout", "many"},
 	} {
 		_, errs, code := runToEnd(t, args...)
 		if code != exitUsage {
