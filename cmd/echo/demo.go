@@ -39,8 +39,8 @@ type demo struct {
 	live   *live
 
 	rows     []row
-	verified uint64 // bytes
-	fan      load.FanResult
+	verified uint64         // bytes
+	fan      load.FanResult // one message to some
 	idle     idleResult
 }
 
@@ -142,7 +142,7 @@ func (d *demo) prepare() (err error) {
 	return nil
 }
 
-// startEngine makes the engine.
+// startEngine makes the engine, with groups for the fan-out.
 func (d *demo) startEngine(mode engine.Mode, more ...engine.Option) (err error) {
 	d.engine, err = engine.New(append(more, engine.WithMode(mode), engine.WithGroups(fanoutGroup))...)
 	return err
@@ -222,15 +222,20 @@ func (d *demo) stop(ctx context.Context) error {
 	return d.engine.Shutdown(ctx)
 }
 
+// awaitMax is how long await waits for what should take milliseconds.
+const awaitMax = 10 * time.Second
+
 // await looks until it is so, or ctx ends.
 func await(ctx context.Context, so func() bool) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, awaitMax, fmt.Errorf("the server has not come to rest within %v", awaitMax))
+	defer cancel()
 	look := time.NewTicker(5 * time.Millisecond)
 	defer look.Stop()
 	for !so() {
 		select {
 		case <-look.C:
 		case <-ctx.Done():
-			return ctx.Err()
+			return context.Cause(ctx)
 		}
 	}
 	return nil

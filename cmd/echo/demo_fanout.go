@@ -72,7 +72,7 @@ func fanoutGroup(name string) session.GroupConfig {
 //  4. with one subscriber that never reads, for each policy, and before without
 //  5. stop the server, and tell
 func (f *fanout) run(ctx context.Context, mode engine.Mode, out io.Writer) error {
-	// It would tell of the session that is closed on purpose.
+	// Warnings would tell of the session that is closed on purpose.
 	if err := f.startEngine(mode, engine.WithLogger(engine.NewZerolog(os.Stderr, engine.Error))); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -87,17 +88,23 @@ func (f *fanout) stick(ctx context.Context, policy session.SlowPolicy) error {
 		if err := await(ctx, func() bool { return stuck.State() == session.Closed || caughtUp(group, stuck) }); err != nil {
 			return err
 		}
-		r.read = reader.Report(readerSilence)
 		r.group = group.Stats()
 		r.delivered = int64(stuck.Stats().MessagesOut) - r.greetings()
+		if err := await(ctx, func() bool {
+			r.read = reader.Report(0)
+			return r.read.Closed || r.read.Messages >= r.delivered
+		}); err != nil {
+			return errors.Join(err, r.check())
+		}
+		r.read = reader.Report(readerSilence)
 		f.stuck = append(f.stuck, r)
 		return r.check()
 	})
 }
 
-// readerSilence is how long the stuck one waits for more when the server has nothing
-// left for it.
-const readerSilence = 200 * time.Millisecond
+// readerSilence is how long the stuck one listens when it has got everything: nothing
+// more may come.
+const readerSilence = 20 * time.Millisecond
 
 // outrun sends until the policy has acted.
 func (f *fanout) outrun(fan *load.FanChild, group *session.Group) error {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os/exec"
 	"reflect"
 	"strings"
 	"sync"
@@ -395,6 +396,15 @@ func TestFanChildReportsWhatFailed(t *testing.T) {
 	}
 	if err := f.Close(); err == nil {
 		t.Error("the child's failure is not in its exit code")
+	}
+}
+
+// A signal may end a child before it takes signals for its parent's.
+func TestFanChildTellsWhatEndedIt(t *testing.T) {
+	_, err := load.StartFan(t.Context(), "/bin/sh", []string{"-c", "kill -INT $$"}, fanConfig("127.0.0.1:1"))
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -42,11 +42,16 @@ func startFanChild(ctx context.Context, exe string, args []string, command strin
 		return nil, err
 	}
 	if _, err := p.fanAnswer(ctx, nil); err != nil {
-		_ = p.wait() // what it had to say is in err
-		return nil, err
+		ended := p.wait()
+		if errors.Is(err, errNoAnswer) && ended != nil {
+			return nil, ended // by a signal, perhaps
+		}
+		return nil, err // what it had to say
 	}
 	return p, nil
 }
+
+var errNoAnswer = errors.New("load: child ended without an answer")
 
 // fanAnswer reads on to the answer.
 func (p *child) fanAnswer(ctx context.Context, progress func(Progress)) (fanLine, error) {
@@ -56,7 +61,7 @@ func (p *child) fanAnswer(ctx context.Context, progress func(Progress)) (fanLine
 		case ctx.Err() != nil:
 			return fanLine{}, ctx.Err()
 		case err == io.EOF:
-			return fanLine{}, errors.New("load: child ended without an answer")
+			return fanLine{}, errNoAnswer
 		case err != nil:
 			return fanLine{}, err
 		case l.Error != "":
