@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/weirnet/weir/engine"
 	"github.com/weirnet/weir/session"
+	"github.com/weirnet/weir/session/frame"
 )
 
 // ask sends text to an address, ends its side, and returns the whole answer. It
@@ -137,6 +139,66 @@ type door struct {
 func (d door) OnMessage(s *session.Session, _ session.Frame) { d.ids <- s.ID() }
 func (d door) OnPeerClose(*session.Session)                  {}
 func (d door) OnClose(*session.Session, error)               { close(d.gone) }
+
+// chat is a room: what one says in a line, all hear.
+type chat struct{ all *session.Group }
+
+func (c chat) OnOpen(s *session.Session) {
+	_ = c.all.Join(s) // until it closes
+	_ = s.Send([]byte("welcome"))
+}
+
+func (c chat) OnMessage(_ *session.Session, f session.Frame) { _ = c.all.Send(f.Bytes()) }
+
+// A chat room in which two meet. A member that does not read is closed; see WithGroups.
+func ExampleEngine_Group() {
+	e, err := engine.New()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer e.Close()
+	l, err := e.Listen("tcp", "127.0.0.1:0", session.Framed(chat{e.Group("room")}, frame.Lines()))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	ada, bob := enter(l.Addr()), enter(l.Addr())
+	defer ada.Close()
+	defer bob.Close()
+	fmt.Fprintln(ada, "hello Bob")
+	fmt.Println("Bob hears:", bob.hear())
+	fmt.Fprintln(bob, "hello Ada")
+	fmt.Println("Ada hears:", ada.hear())
+	fmt.Println("Ada hears:", ada.hear())
+	// Output:
+	// Bob hears: hello Bob
+	// Ada hears: hello Bob
+	// Ada hears: hello Ada
+}
+
+// client is somebody in the room.
+type client struct {
+	net.Conn
+	lines *bufio.Scanner
+}
+
+// enter returns when the room's welcome has come.
+func enter(room net.Addr) client {
+	conn, err := net.Dial(room.Network(), room.String())
+	if err != nil {
+		panic(err)
+	}
+	c := client{conn, bufio.NewScanner(conn)}
+	c.hear()
+	return c
+}
+
+func (c client) hear() string {
+	c.lines.Scan()
+	return c.lines.Text()
+}
 
 // A session is thrown out by its id, with a reason that its handler is told.
 func ExampleEngine_Kick() {
