@@ -13,14 +13,15 @@ func (f *fanout) report(out io.Writer) {
 	fmt.Fprintln(out)
 	table := tabwriter.NewWriter(out, 0, 0, 3, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(table, "%s × %s\tdeliveries/s\tp50\tp99\tp99.9\t\n", formatCount(uint64(f.subscribers)), sizeName(fanoutSize))
-	line := func(name string, r load.FanResult, l load.Latency) {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t\n", name, formatCount(uint64(r.DeliveriesPerSecond)),
-			formatLatency(l.P50), formatLatency(l.P99), formatLatency(l.P999))
+	line := func(name, rate string, l load.Latency) {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t\n", name, rate, formatLatency(l.P50), formatLatency(l.P99), formatLatency(l.P999))
 	}
+	perSecond := func(r load.FanResult) string { return formatCount(uint64(r.DeliveriesPerSecond)) }
 	paced := fmt.Sprintf("%s messages/s", formatCount(uint64(fanoutRate(f.subscribers))))
-	line(fmt.Sprintf("%d under way, until the last has it", fanoutWindow), f.window, f.window.Last)
-	line(paced+", until the last has it", f.paced, f.paced.Last)
-	line(paced+", until each has it", f.paced, f.paced.Each)
+	line(fmt.Sprintf("%d under way, until the last has it", fanoutWindow), perSecond(f.window), f.window.Last)
+	line(paced+", until the last has it", perSecond(f.paced), f.paced.Last)
+	line(paced+", until each has it", perSecond(f.paced), f.paced.Each)
+	line("of both, the load's own delay", "", f.paced.Late)
 	_ = table.Flush() // nobody is told if standard output is gone
 	f.reportStuck(out)
 	f.reportEnd(out)
