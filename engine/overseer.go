@@ -22,6 +22,7 @@ type overseer struct {
 	watchdog watchdog
 	watching bool          // there is a watchdog
 	pace     atomic.Uint32 // closely where it does not run
+	outside  func()        // rouses who looks in its place; nil: it does itself
 	wake     chan struct{}
 	quit     chan struct{} // nil where it does not run
 	ended    chan struct{}
@@ -57,6 +58,10 @@ const (
 )
 
 func (o *overseer) start(e *Engine) {
+	if e.deps.Oversee != nil {
+		o.hire(e)
+		return
+	}
 	limit := e.options.watchdog
 	if e.executor == nil && limit == 0 {
 		return
@@ -67,6 +72,17 @@ func (o *overseer) start(e *Engine) {
 	o.timer = time.NewTimer(time.Hour)
 	o.pace.Store(asleep)
 	go o.run()
+}
+
+// hire has somebody else decide when to look; there is no watchdog then.
+func (o *overseer) hire(e *Engine) {
+	o.engine = e
+	o.outside = e.deps.Oversee(func() bool {
+		_, busy := o.look(e.deps.Clock.Now())
+		o.rest(busy)
+		return o.pace.Load() != asleep
+	})
+	o.pace.Store(asleep)
 }
 
 // rouse makes it look closely. Loops call it when they hand over.
@@ -85,6 +101,10 @@ func (o *overseer) stir() {
 
 // ring tells it that its pace has changed.
 func (o *overseer) ring() {
+	if o.outside != nil {
+		o.outside()
+		return
+	}
 	select {
 	case o.wake <- struct{}{}:
 	default: // it will find out

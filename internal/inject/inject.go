@@ -1,5 +1,5 @@
-// Package inject names what the engine takes from outside: time, sockets and
-// the poller. The simulator replaces all of them, so that it runs the very loop
+// Package inject names what the engine takes from outside: time, sockets, the
+// poller, and when workers are looked after. The simulator replaces all of them, so that it runs the very loop
 // that ships. The types are internal: nobody outside this module can swap them.
 package inject
 
@@ -15,6 +15,11 @@ type Deps struct {
 	Clock     Clock
 	Sockets   sock.System
 	NewPoller func() (poller.Poller, error)
+
+	// Oversee takes the place of the goroutine that looks after workers. It is given what
+	// that goroutine does at each look, which tells whether another is due soon, and
+	// returns what rouses it when none was.
+	Oversee func(look func() (again bool)) (rouse func())
 }
 
 // Clock tells the time. Loops ask once per turn.
