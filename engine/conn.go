@@ -53,6 +53,7 @@ const (
 	armed                           // a unix socket is told of room for output
 	failing                         // output failed: read the rest and close
 	ending                          // the session drains
+	expired                         // its lifetime is over: it ends when its handlers have caught up
 	lingering                       // our FIN is out, the peer's is awaited, since waitingAt
 	listed                          // in the loop's ready list
 	dirty                           // in the loop's dirty list

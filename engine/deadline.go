@@ -30,6 +30,9 @@ func (l *loop) deadline(c *conn) {
 	case session.ReasonSlowConsumer:
 		l.settle(c, c.drive().End(why, nil, true))
 	default:
+		if why == session.ReasonLifetime {
+			c.flags |= expired
+		}
 		l.settle(c, c.drive().End(why, nil, false))
 		l.schedule(c) // what is queued must still go out in time
 	}
@@ -111,7 +114,7 @@ func (l *loop) nextDeadline(c *conn) (due tick, why session.Reason, ok bool) {
 			due, why, ok = at, session.ReasonOverLimit, true
 		}
 	}
-	if c.flags&(ending|behind) == 0 {
+	if c.flags&(ending|behind|expired) == 0 {
 		consider(c.openedAt, o.lifetime, session.ReasonLifetime)
 	}
 	return due, why, ok
