@@ -12,7 +12,7 @@ import (
 //
 //  1. Send checks the session's state and limits, and appends to the queue.
 //  2. While handlers of the session run, it is corked: messages gather and go
-//     out together when they return, or at 64 KiB.
+//     out together when they return, or at 64 KiB or high water.
 //  3. Otherwise whoever finds the write side free takes it and carries the whole
 //     queue to the kernel, also what others append meanwhile. Nobody waits.
 //  4. What the kernel does not take stays queued; the loop goes on when it says
@@ -208,9 +208,10 @@ func (s *Session) writeFree() bool {
 	return s.link != nil && s.flags&(writing|blocked|failed|aborted) == 0
 }
 
-// push writes what is queued, unless it is to gather or somebody else writes.
+// push writes what is queued, unless it is to gather or somebody else writes. Above high
+// water nothing gathers: handlers would be refused what the kernel has room for.
 func (s *Session) push() {
-	if s.flags&corked == 0 || s.queued() >= corkBytes {
+	if s.flags&corked == 0 || s.queued() >= min(corkBytes, s.link.Shared().HighWater) {
 		s.flush()
 	}
 }
