@@ -70,8 +70,9 @@ func (d Driver) Deliver(segment *buffer.Segment, p []byte, at uint32) transport.
 
 // keep leaves p to the strand: as a view if it is the first or large beside its
 // segment, else as a copy, so that what waits does not hold on to much more
-// memory than it needs. Of what follows the beginning of a frame, only the rest of
-// that is copied.
+// memory than it needs; while messages are to wait, nobody knows for how long, it is
+// always a copy. Of what follows the beginning of a frame, only the rest of that is
+// copied.
 func (s *Session) keep(segment *buffer.Segment, p []byte, at uint32) {
 	in := s.work()
 	in.latest = at
@@ -81,6 +82,8 @@ func (s *Session) keep(segment *buffer.Segment, p []byte, at uint32) {
 	rest := 0
 	if len(p)*4 < segment.Cap() {
 		switch {
+		case s.paused():
+			rest = len(p)
 		case in.partial():
 			rest = min(in.need-in.unread.Len(), len(p))
 		case in.unread.Len() > 0, !in.shared.Pooled && s.codec() == nil:

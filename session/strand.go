@@ -165,9 +165,7 @@ func (s *Session) rest() {
 	if in == nil {
 		return
 	}
-	if in.partial() {
-		in.unread.Compact() // a few bytes must not keep the segment of a whole loop
-	}
+	in.unread.Compact() // a few bytes that wait must not keep the segment of a whole loop
 	in.charge()
 	if in.unread.Len() > 0 || in.end != nil || in.finRead {
 		return
