@@ -27,6 +27,7 @@ func (l *loop) deadline(c *conn) {
 		l.mark(c)
 	case session.ReasonOverLimit: // the peer may send again
 		l.settle(c, c.drive().Unthrottle(l.elapsed()))
+		l.schedule(c) // it may still have to wait, for its peer to read
 	case session.ReasonSlowConsumer:
 		l.settle(c, c.drive().End(why, nil, true))
 	default:
