@@ -3,6 +3,7 @@ package enginetest
 import (
 	"bytes"
 	"runtime"
+	"runtime/debug"
 	"slices"
 
 	"github.com/weirnet/weir/session"
@@ -21,6 +22,21 @@ type plan struct {
 	factor  int // answers per message, for pushing
 	last    int // message at which it panics or closes
 	opening int // bytes sent in OnOpen
+	codec   int // that it speaks
+	joins   []*hall
+}
+
+// planned is what handlers panic with.
+const planned = "as planned"
+
+// tripped is deferred in what sessions call, which would otherwise hide the simulation's
+// own panics.
+func (s *simulation) tripped() {
+	if value := recover(); value == planned {
+		panic(value)
+	} else if value != nil {
+		s.failf("panic: %v\n%s", value, debug.Stack())
+	}
 }
 
 type manner uint8
@@ -43,10 +59,18 @@ func (m manner) String() string {
 
 // OnOpen implements session.Opener.
 func (h simHandler) OnOpen(s *session.Session) {
+	defer h.sim.tripped()
 	t := h.sim.find(s)
 	t.open(s)
+	if t.plan.codec != h.sim.codec {
+		s.SetCodec(codecs[t.plan.codec])
+	}
 	t.inHandler = true
 	defer func() { t.inHandler = false }()
+	for _, group := range t.plan.joins {
+		group.join(t, h.sim.chance(0.5))
+	}
+	h.sim.interrupt()
 	if n := t.plan.opening; n > 0 {
 		p := bytes.Repeat(numbers, 1+n/len(numbers))[:n]
 		_ = t.send(p, "Send", func() error { return s.Send(p) })
@@ -68,11 +92,17 @@ func (s *simulation) exit(t *track, chance float64) {
 
 // OnMessage implements session.Handler.
 func (h simHandler) OnMessage(s *session.Session, f session.Frame) {
+	defer h.sim.tripped()
 	t := s.Value().(*track)
 	p := f.Bytes()
 	t.message(p)
 	t.inHandler = true
 	defer func() { t.inHandler = false }()
+	h.sim.interrupt()
+	if c := h.sim.crowd; c != nil && h.sim.chance(c.chatty) {
+		c.act(t)
+	}
+	defer t.recheck(slices.Clone(p), p)
 	switch t.plan.manner {
 	case echo:
 		t.echo(p)
@@ -106,9 +136,23 @@ func (h simHandler) OnMessage(s *session.Session, f session.Frame) {
 		if t.messages == t.plan.last {
 			t.meddled = true
 			h.sim.exit(t, 0.5)
-			panic("as planned")
+			panic(planned)
 		}
 	}
+}
+
+// recheck looks, when a handler returns, whether its frame is still what it was.
+func (t *track) recheck(was, is []byte) {
+	t.sim.interrupt()
+	if !bytes.Equal(was, is) {
+		t.sim.failf("%s: the frame has changed under its handler", t)
+	}
+}
+
+// interrupt lets others act while a handler runs, or has it block.
+func (s *simulation) interrupt() {
+	s.disturb()
+	s.block()
 }
 
 func (t *track) echo(p []byte) {
@@ -151,6 +195,7 @@ func (t *track) resume() {
 
 // OnPeerClose implements session.PeerCloser.
 func (h halfOpenHandler) OnPeerClose(s *session.Session) {
+	defer h.sim.tripped()
 	t := s.Value().(*track)
 	h.sim.note("%s: OnPeerClose", t)
 	if t.state != opened || t.inHandler {
@@ -158,6 +203,7 @@ func (h halfOpenHandler) OnPeerClose(s *session.Session) {
 	}
 	t.inHandler = true
 	defer func() { t.inHandler = false }()
+	h.sim.interrupt()
 	if t.plan.manner == keeping {
 		// Others send what was kept, and close: see janitor.
 		t.answered = true
@@ -174,7 +220,11 @@ func (h halfOpenHandler) OnPeerClose(s *session.Session) {
 
 // OnClose implements session.Closer.
 func (h simHandler) OnClose(s *session.Session, reason error) {
+	defer h.sim.tripped()
 	t := s.Value().(*track)
 	t.close(reason)
+	if c := h.sim.crowd; c != nil && h.sim.chance(c.chatty) {
+		c.act(t)
+	}
 	h.sim.exit(t, 0.05)
 }

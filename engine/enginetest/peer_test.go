@@ -21,7 +21,8 @@ type peer struct {
 	limit    int // bytes after which fate strikes
 	toServer int // kernel's buffers
 	toClient int
-	patient  bool // ends only when everything it sent was delivered
+	patient  bool    // ends only when everything it sent was delivered
+	lazy     float64 // how often it is idle
 
 	idleUntil time.Time // connects then, or goes on
 	mustMove  bool      // has just been idle
@@ -29,6 +30,9 @@ type peer struct {
 	sawEnd    bool
 	done      bool
 }
+
+// slack is how often a client is idle that keeps up.
+const slack = 0.01
 
 // fate is what becomes of a client.
 type fate uint8
@@ -49,8 +53,8 @@ func (p *peer) String() string {
 	if p.socket == nil {
 		return "a client that is not connected"
 	}
-	return fmt.Sprintf("%s: fate %d, sent %d of %d, ended: %v; delivered %d, %d came back of %d, end seen: %v; session: %d",
-		p.track, p.fate, p.sent, p.total, p.socket.shut, p.track.delivered, p.received, len(p.track.expected), p.sawEnd, p.track.state)
+	return fmt.Sprintf("%s: fate %d, sent %d of %d, ended: %v; delivered %d, received %d of %d, end seen: %v; session: %d",
+		p.track, p.fate, p.sent, p.total, p.socket.shut, p.track.delivered, p.received, len(p.track.out.wire), p.sawEnd, p.track.state)
 }
 
 func (p *peer) wakes() time.Time {
@@ -115,7 +119,7 @@ func (p *peer) step() {
 	case p.timeUp() || (p.fate == resets || p.fate == quits) && p.sent+p.received >= p.limit:
 		p.leave(p.fate == resets)
 		return
-	case !p.mustMove && s.chance(0.01):
+	case !p.mustMove && s.chance(p.lazy):
 		p.idleUntil, p.mustMove = s.now.Add(s.within(500*time.Millisecond)), true
 		s.note("%s: the client is idle", p.track)
 		return

@@ -18,24 +18,25 @@ type script struct {
 }
 
 // scripted runs a history that is written down. Each was found by a seed.
-func scripted(t *testing.T, toClient int, play func(*script), opts ...engine.Option) {
+func scripted(t *testing.T, toClient int, does plan, play func(*script), opts ...engine.Option) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSimulation(1)
 		s.janitor = &janitor{sim: s}
 		s.high, s.cap = 256<<10, 4<<20
-		s.start(append(opts, engine.WithLoops(1), engine.WithLogger(engine.NoLog{}), engine.WithDebugBuffers(),
+		s.crew.limit = 1
+		s.start(append(opts, engine.WithExecutor(&s.crew), engine.WithLoops(1), engine.WithLogger(engine.NoLog{}), engine.WithDebugBuffers(),
 			engine.WithStallTimeout(stall), engine.WithLinger(linger))...)
 		p := &peer{sim: s, addr: s.listen("tcp", "127.0.0.1:0", simHandler{s}), toServer: 1 << 10, toClient: toClient}
-		p.track = &track{sim: s, peer: p, meddled: true}
+		p.track = &track{sim: s, peer: p, plan: does, meddled: true}
 		s.tracks = append(s.tracks, p.track)
 		p.connect()
 		k := &script{simulation: s, t: t, track: p.track, client: p}
 		k.settle()
+		defer s.tearDown()
 		play(k)
 		if s.failed {
 			t.Error(s.report())
 		}
-		s.tearDown()
 	})
 }
 
@@ -54,10 +55,29 @@ func (k *script) pass(d time.Duration) {
 	}
 }
 
+// say has the client send messages, at once.
+func (k *script) say(bodies ...[]byte) {
+	before := len(k.track.speech.wire)
+	for _, body := range bodies {
+		wire, err := framed(k.track.plan.codec, body)
+		if err != nil {
+			k.t.Fatal(err)
+		}
+		k.track.speech.bodies = append(k.track.speech.bodies, body)
+		k.track.speech.wire = append(k.track.speech.wire, wire...)
+	}
+	k.client.total = len(k.track.speech.wire)
+	k.client.sent = k.client.total
+	if n, errno := k.client.socket.send([][]byte{k.track.speech.wire[before:]}); before+n != k.client.total || errno != 0 {
+		k.t.Fatal(n, errno)
+	}
+	k.settle()
+}
+
 // TestLoopSeesWhatTimersMarked: a loop must not go to sleep when a timer has
 // just marked a session for closing. Nothing else may ever wake it.
 func TestLoopSeesWhatTimersMarked(t *testing.T) {
-	scripted(t, 1<<10, func(k *script) {
+	scripted(t, 1<<10, plan{}, func(k *script) {
 		if err := k.track.session.Close(); err != nil {
 			k.t.Fatal(err)
 		}
@@ -73,7 +93,7 @@ func TestLoopSeesWhatTimersMarked(t *testing.T) {
 // room is made at once. The loop is told of the room together with a message,
 // before it knows that output waits.
 func TestRoomToldBeforeTheLoopListens(t *testing.T) {
-	scripted(t, 1<<10, func(k *script) {
+	scripted(t, 1<<10, plan{}, func(k *script) {
 		k.faults.again = 1
 		_ = k.track.send([]byte("pushed"), "Send", func() error { return k.track.session.Send([]byte("pushed")) })
 		k.faults.again = 0
@@ -92,7 +112,7 @@ func TestRoomToldBeforeTheLoopListens(t *testing.T) {
 // TestStallAfterLifetime: a session that ends because of its lifetime, and whose
 // peer takes nothing, is aborted at the stall deadline.
 func TestStallAfterLifetime(t *testing.T) {
-	scripted(t, 16, func(k *script) {
+	scripted(t, 16, plan{}, func(k *script) {
 		_ = k.track.send(make([]byte, 100), "Send", func() error { return k.track.session.Send(make([]byte, 100)) })
 		k.settle()
 		k.pass(2*stall + time.Second)
@@ -100,4 +120,66 @@ func TestStallAfterLifetime(t *testing.T) {
 			k.t.Errorf("after the lifetime and the stall deadline: state %d, %v", k.track.state, k.track.reason)
 		}
 	}, engine.WithLifetime(time.Second))
+}
+
+// TestStallBehindLifetime: messages wait because the peer takes no output; then the
+// lifetime is over, which waits for those messages. The stall deadline must count all
+// the same, and the loop must not look at the lifetime again and again.
+func TestStallBehindLifetime(t *testing.T) {
+	scripted(t, 16, plan{codec: 1}, func(k *script) {
+		k.say(make([]byte, 100), make([]byte, 100))
+		if k.track.messages != 1 {
+			k.t.Fatalf("%d messages, one should wait", k.track.messages)
+		}
+		k.pass(2 * time.Second)
+		turns := k.engine.Stats().Turns
+		k.pass(stall)
+		if k.track.state != closed {
+			k.t.Errorf("state %d after the stall deadline", k.track.state)
+		}
+		if more := k.engine.Stats().Turns - turns; more > 10 {
+			k.t.Errorf("%d turns meanwhile", more)
+		}
+	}, engine.WithLifetime(time.Second), engine.WithOutbound(10, 20, 1<<20))
+}
+
+// TestGatheringStopsAtHighWater: what the handlers of several messages send gathers
+// until the last has returned. That must not make Send refuse what the kernel has room
+// for.
+func TestGatheringStopsAtHighWater(t *testing.T) {
+	scripted(t, 1<<20, plan{codec: 1}, func(k *script) {
+		k.say(make([]byte, 60), make([]byte, 60), make([]byte, 60), make([]byte, 60), make([]byte, 60))
+		if k.track.out.accepted != 5 {
+			k.t.Errorf("%d of 5 messages were taken", k.track.out.accepted)
+		}
+	}, engine.WithOutbound(50, 100, 150))
+}
+
+// TestWaitingMessageKeepsNoLoopSegment: a message that waits until the peer takes output
+// must not keep the memory that its loop read it into.
+func TestWaitingMessageKeepsNoLoopSegment(t *testing.T) {
+	for _, options := range [][]engine.Option{nil, {engine.WithMode(engine.Pool)}} {
+		scripted(t, 16, plan{codec: 1}, func(k *script) {
+			k.say(make([]byte, 100), make([]byte, 100))
+			k.say(make([]byte, 100))
+			if k.track.messages != 1 {
+				k.t.Fatalf("%d messages, two should wait", k.track.messages)
+			}
+			if use := k.engine.Stats().Memory.Buffers.InUse; use > readSize+4<<10 {
+				k.t.Errorf("%d bytes of buffers are in use", use)
+			}
+		}, append(options, engine.WithOutbound(10, 20, 1<<20))...)
+	}
+}
+
+// TestStallAfterThrottle: a session waits because its peer sent too much, and because
+// that takes no output. When the first wait is over the stall deadline must still count.
+func TestStallAfterThrottle(t *testing.T) {
+	scripted(t, 16, plan{codec: 1}, func(k *script) {
+		k.say(make([]byte, 100), make([]byte, 100))
+		k.pass(stall + time.Second)
+		if k.track.state != closed || k.track.reason.Reason != session.ReasonSlowConsumer {
+			k.t.Errorf("after the stall deadline: state %d, %v", k.track.state, k.track.reason)
+		}
+	}, engine.WithThrottle(), engine.WithMessageRate(1, 1), engine.WithOutbound(10, 150, 1<<20))
 }

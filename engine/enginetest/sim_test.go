@@ -13,19 +13,21 @@ import (
 	"github.com/weirnet/weir/engine"
 	"github.com/weirnet/weir/internal/inject"
 	"github.com/weirnet/weir/poller"
+	"github.com/weirnet/weir/session"
 )
 
 // A simulation runs an engine's own loops over the network in memory. At any
-// moment one goroutine runs: the driver, which plays clients and users, or a
-// loop, from one Poll or Park to the next. Who goes on is drawn from the seed,
-// and so is everything that the network does; so one seed is one history.
+// moment one goroutine runs: the driver, which plays clients and users, a
+// loop, from one Poll or Park to the next, or a worker. Who goes on is drawn from the
+// seed, and so is everything that the network does; so one seed is one history.
 //
 //	driver:  step ─ step ─ resume(loop 1) . . . . . . . . . . step ─ …
 //	loop 1:                     └─ turn ─ Send ┐        ┌─ Park
 //	nested:                                    └─ step ─┘
 //
 // In the middle of a Send or Recv, while the caller holds the session's write
-// side, another step may be taken: by a user, a client, or another loop.
+// side, another step may be taken: by a user, a client, a worker, or another loop. A
+// worker stops there, and before and behind a handler, until the driver lets it go on.
 //
 // Time stands still while anybody can do anything. Then it jumps to whatever
 // comes first.
@@ -41,10 +43,13 @@ type simulation struct {
 	actors  []*actor
 	history []*registration
 
-	world   // what is known of connections
-	janitor *janitor
+	world    // what is known of connections
+	janitor  *janitor
+	crew     crew
+	overseer *overseer
 
 	depth  int // steps within steps
+	quiet  int // above zero: no steps within steps
 	steps  int
 	trace  trace
 	failed bool
@@ -102,6 +107,9 @@ func newSimulation(seed uint64) *simulation {
 	s.network = newNetwork(s)
 	s.world.byPort = make(map[uint16]*track)
 	s.world.ids = make(map[uint64]bool)
+	s.crew.sim = s
+	s.overseer = &overseer{sim: s}
+	s.actors = append(s.actors, &actor{part: s.overseer})
 	return s
 }
 
@@ -115,7 +123,7 @@ func (s *simulation) setTime(to time.Time) {
 }
 
 func (s *simulation) deps() inject.Deps {
-	return inject.Deps{Clock: s, Sockets: s.network, NewPoller: func() (poller.Poller, error) {
+	return inject.Deps{Clock: s, Sockets: s.network, Oversee: s.overseer.take, NewPoller: func() (poller.Poller, error) {
 		p := newPoller(s.network, len(s.loops))
 		s.loops = append(s.loops, &simLoop{poller: p, resume: make(chan error), yielded: make(chan struct{})})
 		return p, nil
@@ -162,6 +170,7 @@ func (s *simulation) run() {
 
 // nothingLeft is when nobody will ever do anything again by himself.
 func (s *simulation) nothingLeft() {
+	s.checkSettled()
 	for _, a := range s.actors {
 		if !s.ending && a.String() != "" {
 			s.failf("stuck: %s", a)
@@ -198,14 +207,18 @@ func (s *simulation) step() bool {
 			actors = append(actors, a)
 		}
 	}
-	n := len(loops) + len(actors)
+	workers := s.crew.ready()
+	n := len(loops) + len(actors) + len(workers)
 	if n == 0 {
 		return false
 	}
-	if i := s.rng.IntN(n); i < len(loops) {
+	switch i := s.rng.IntN(n); {
+	case i < len(loops):
 		s.resume(loops[i], nil)
-	} else {
+	case i < len(loops)+len(actors):
 		s.play(actors[i-len(loops)])
+	default:
+		s.crew.run(workers[i-len(loops)-len(actors)])
 	}
 	return true
 }
@@ -239,6 +252,9 @@ func (s *simulation) resume(l *simLoop, err error) {
 	l.resume <- err
 	<-l.yielded
 	l.running = false
+	if l.over {
+		synctest.Wait() // it has some tidying up to do
+	}
 }
 
 // passTime jumps to the next moment at which something happens.
@@ -257,6 +273,7 @@ func (s *simulation) passTime() bool {
 	for _, a := range s.actors {
 		consider(a.wakes())
 	}
+	consider(s.crew.wakes())
 	if next.IsZero() {
 		return false
 	}
@@ -264,6 +281,7 @@ func (s *simulation) passTime() bool {
 		s.failf("time stands still at %v", next)
 		return true
 	}
+	s.checkSettled()
 	s.checkDeadlines()
 	s.note("time passes: %v", next.Sub(s.now))
 	s.setTime(next)
@@ -279,12 +297,23 @@ func (s *simulation) tearDown() {
 				s.resume(l, errors.New("the simulation failed"))
 			}
 		}
+		s.dismiss()
+		if s.overseer.look != nil {
+			_ = s.overseer.look()
+		}
 		if s.over() {
 			_ = s.engine.Close()
 			return
 		}
 	}
 	panic("the loops do not end; before that: " + report)
+}
+
+// dismiss lets all workers end.
+func (s *simulation) dismiss() {
+	for len(s.crew.workers) > 0 {
+		s.crew.run(s.crew.workers[0])
+	}
 }
 
 // chance is true with probability p.
@@ -315,12 +344,24 @@ func (s *simulation) within(d time.Duration) time.Duration {
 
 // What follows makes the simulation the network's gate.
 
-// disturb may have somebody act in the middle of a call.
+// disturb may have somebody act in the middle of a call, or of a handler.
 func (s *simulation) disturb() {
-	if s.depth < nestedMax && s.chance(s.faults.disturb) {
+	switch {
+	case s.quiet > 0 || s.failed || !s.chance(s.faults.disturb):
+	case s.crew.current != nil:
+		s.crew.yield(s.now)
+	case s.depth < nestedMax:
 		s.depth++
 		s.step()
 		s.depth--
+	}
+}
+
+// block may have a handler that runs on a worker take long.
+func (s *simulation) block() {
+	if s.crew.current != nil && s.quiet == 0 && !s.failed && s.crew.blocks > 0 && s.chance(s.crew.slow) {
+		s.crew.blocks--
+		s.crew.yield(s.now.Add(s.within(100 * time.Millisecond)))
 	}
 }
 
@@ -355,10 +396,19 @@ func (s *simulation) send(to *socket, n int) int {
 }
 
 func (s *simulation) moved(call string, of *socket, n int, errno syscall.Errno) {
-	if call == "send" && of.fd >= 0 {
-		s.byPort[of.port].writing--
-	}
 	s.note("%s connection %d fd %d: %d, errno %d", call, of.port, of.fd, n, int(errno))
+	if call == "send" && of.fd >= 0 {
+		t := s.byPort[of.port]
+		t.writing--
+		if t.session != nil && t.session.State() == session.Closed {
+			t.out.late += n
+		}
+		if in := of.peer.in; of.peer.closed {
+			t.out.lost += n
+		} else {
+			t.left(in[len(in)-n:])
+		}
+	}
 }
 
 func (s *simulation) accept() (errno syscall.Errno) {

@@ -15,6 +15,7 @@ import (
 var (
 	firstSeed = flag.Uint64("seed", 1, "first seed of TestSimulation")
 	seedCount = flag.Int("seeds", 50, "number of seeds of TestSimulation")
+	traceTail = flag.Int("lines", 200, "lines of history that a failed simulation shows")
 )
 
 // TestSimulation runs the engine through many histories. One that fails prints
@@ -82,6 +83,11 @@ func (s *simulation) setUp() {
 		engine.WithPlacement([]engine.Placement{engine.RoundRobin, engine.LeastSessions}[s.rng.IntN(2)]),
 		engine.WithMailbox(int(pick(2, 1024))),
 	}
+	opts = append(opts, s.drawMode()...)
+	if s.chance(0.6) {
+		s.gather()
+		opts = append(opts, engine.WithGroups(s.crowd.configure))
+	}
 	hasty := s.chance(0.1)
 	if hasty {
 		opts = append(opts, engine.WithIdleTimeout(200*time.Millisecond), engine.WithLifetime(time.Second),
@@ -107,9 +113,16 @@ func (s *simulation) setUp() {
 	quiet := s.faults
 	s.faults = faults{}
 	s.start(opts...)
+	if s.crowd != nil {
+		s.crowd.open()
+	}
 	var h session.Handler = simHandler{s}
 	if halfOpen {
 		h = halfOpenHandler{simHandler{s}}
+	}
+	if s.chance(0.5) {
+		s.codec = s.rng.IntN(len(codecs))
+		h = session.Framed(h, codecs[s.codec])
 	}
 	network, address := "tcp", "127.0.0.1:0"
 	if s.chance(0.3) {
@@ -118,6 +131,26 @@ func (s *simulation) setUp() {
 	addr := s.listen(network, address, h)
 	s.faults = quiet
 	s.cast(addr, hasty)
+}
+
+// drawMode draws the mode, and who runs handlers in mode pool.
+func (s *simulation) drawMode() []engine.Option {
+	if s.chance(0.5) {
+		return []engine.Option{engine.WithMode(engine.Inline)}
+	}
+	s.pooled = true
+	s.crew.limit = s.between(1, 64)
+	s.crew.slow = []float64{0, 0.02, 0.2}[s.rng.IntN(3)]
+	s.crew.blocks = 300
+	policy := engine.Overload(s.rng.IntN(3))
+	s.rejects = policy == engine.Reject
+	if s.chance(0.3) {
+		s.crew.refuse = []float64{0.1, 0.8}[s.rng.IntN(2)]
+	}
+	return []engine.Option{
+		engine.WithMode(engine.Pool), engine.WithExecutor(&s.crew), engine.WithOverload(policy),
+		engine.WithUnread(s.between(64, 64<<10)),
+	}
 }
 
 // listen opens a listener, which waits for a loop.
@@ -146,19 +179,30 @@ func (s *simulation) cast(addr net.Addr, hasty bool) {
 		s.actors = append(s.actors, &actor{part: &ender{sim: s, at: s.now.Add(s.within(time.Second)), way: s.rng.IntN(3)}})
 	}
 	for range s.between(1, 16) {
-		t := &track{sim: s, meddled: hasty}
+		t := &track{sim: s, meddled: hasty || s.rejects}
 		t.plan = plan{manner: manner(s.rng.IntN(int(manners))), factor: 1 + s.rng.IntN(10), last: 1 + s.rng.IntN(5)}
-		p := &peer{sim: s, track: t, addr: addr}
+		t.plan.codec = s.codec
+		if s.chance(0.2) {
+			t.plan.codec = s.rng.IntN(len(codecs))
+		}
+		p := &peer{sim: s, track: t, addr: addr, lazy: slack}
 		if s.chance(0.4) {
 			p.fate = fate(s.rng.IntN(int(fates)))
 		}
 		p.toServer, p.toClient = s.between(16, 256<<10), s.between(16, 256<<10)
 		p.total = s.between(1, min(64<<10, 100*min(p.toServer, p.toClient)))
+		if t.plan.codec != 0 {
+			t.speech.write(s, t.plan.codec, p.total, s.between(1, 32<<10))
+			p.total = len(t.speech.wire)
+		}
 		p.limit = s.rng.IntN(2 * p.total)
 		p.patient = s.chance(0.5)
 		p.idleUntil = s.now.Add(s.within(200 * time.Millisecond))
 		if s.chance(0.2) {
 			t.plan.opening = s.between(1, 8*p.toClient)
+		}
+		if s.crowd != nil {
+			s.castMember(p)
 		}
 		if s.chance(0.03) {
 			// More than one holder of the write side carries at a time.
@@ -171,10 +215,26 @@ func (s *simulation) cast(addr net.Addr, hasty bool) {
 		case deaf:
 			p.quitAt = s.now.Add(s.within(20 * time.Second))
 		}
+		if t.plan.codec == 3 {
+			t.plan.opening = min(t.plan.opening, 1<<16-1)
+		}
 		t.peer = p
 		s.tracks = append(s.tracks, t)
 		s.actors = append(s.actors, &actor{part: p})
 	}
+}
+
+// castMember draws what a client does that groups send to.
+func (s *simulation) castMember(p *peer) {
+	for _, h := range s.crowd.halls {
+		if s.chance(0.4) {
+			p.track.plan.joins = append(p.track.plan.joins, h)
+		}
+	}
+	if s.chance(0.5) {
+		p.fate = silent // it listens
+	}
+	p.lazy = []float64{slack, 0.1, 0.5}[s.rng.IntN(3)]
 }
 
 // check is what must hold after the end.
@@ -200,5 +260,7 @@ func (s *simulation) check() {
 		s.failf("%d sessions were opened, %d counted so, %d counted closed", s.opened, st.Opened, closed)
 	case st.Unsent != uint64(s.unsent):
 		s.failf("%d bytes unsent, %d counted", s.unsent, st.Unsent)
+	case s.crowd != nil:
+		s.crowd.check(st.GroupSent, st.Groups)
 	}
 }

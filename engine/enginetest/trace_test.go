@@ -10,26 +10,27 @@ import (
 // trace is the history of a simulation: a hash of all of it, and its end.
 type trace struct {
 	sum     hash.Hash64
-	tail    [traceTail]string
+	tail    []string
 	lines   int
 	failure string // the first
 }
-
-const traceTail = 200
 
 func (t *trace) add(line string) {
 	if t.sum == nil {
 		t.sum = fnv.New64a()
 	}
 	_, _ = t.sum.Write([]byte(line))
-	t.tail[t.lines%traceTail] = line
+	if t.tail == nil {
+		t.tail = make([]string, *traceTail)
+	}
+	t.tail[t.lines%len(t.tail)] = line
 	t.lines++
 }
 
 func (t *trace) String() string {
 	var b strings.Builder
-	for i := max(0, t.lines-traceTail); i < t.lines; i++ {
-		fmt.Fprintf(&b, "%6d %s\n", i, t.tail[i%traceTail])
+	for i := max(0, t.lines-len(t.tail)); i < t.lines; i++ {
+		fmt.Fprintf(&b, "%6d %s\n", i, t.tail[i%len(t.tail)])
 	}
 	return b.String()
 }
@@ -40,7 +41,7 @@ func (s *simulation) report() string {
 }
 
 func repeat(seed uint64) string {
-	return fmt.Sprintf("repeat: go test ./engine/enginetest -run 'TestSimulation$' -seed=%d -seeds=1 -v", seed)
+	return fmt.Sprintf("repeat: go test ./engine/enginetest -run 'TestSimulation$' -seed=%d -seeds=1 -v    (-lines=100000: from the beginning)", seed)
 }
 
 // note adds a line to the trace.

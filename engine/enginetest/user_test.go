@@ -52,6 +52,10 @@ func (u *user) step() {
 		u.end(t)
 		return
 	}
+	if s.crowd != nil && s.chance(0.6) {
+		s.crowd.act(t)
+		return
+	}
 	switch s.rng.IntN(8) {
 	case 0, 1:
 		p := u.message(t)
@@ -103,7 +107,7 @@ func (u *user) post(t *track) {
 func (u *user) find(t *track) {
 	found, err := u.sim.engine.Session(t.session.ID())
 	switch {
-	case errors.Is(err, engine.ErrNotFound) && t.state == closed, err == nil && found == t.session:
+	case errors.Is(err, engine.ErrNotFound) && t.session.State() == session.Closed, err == nil && found == t.session:
 	default:
 		u.sim.failf("%s: looked up: %v, %v", t, found, err)
 	}
@@ -123,7 +127,11 @@ func (t *track) sendKept() {
 func (u *user) end(t *track) {
 	t.meddled = true
 	var err error
-	switch u.sim.rng.IntN(5) {
+	ways := 5
+	if u.sim.crowd != nil {
+		ways++
+	}
+	switch u.sim.rng.IntN(ways) {
 	case 0:
 		err = t.session.Close()
 	case 1:
@@ -137,6 +145,9 @@ func (u *user) end(t *track) {
 		t.pushed = true
 		err = t.send(p, "SendAndClose", func() error { return t.session.SendAndClose(p, nil) })
 		clear(p)
+	case 5:
+		c := u.sim.crowd
+		c.halls[u.sim.rng.IntN(len(c.halls))].kick()
 	}
 	u.sim.note("%s: ended by a user: %v", t, err)
 }

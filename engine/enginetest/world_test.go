@@ -5,19 +5,21 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/weirnet/weir/session"
+	"github.com/weirnet/weir/session/frame"
 )
 
 // world is what is known of all connections, from outside the engine.
 type world struct {
-	tracks []*track // in order of connecting
-	byPort map[uint16]*track
-	ids    map[uint64]bool
+	tracks  []*track // in order of connecting
+	crowd   *crowd
+	pooled  bool // mode pool
+	rejects bool // sessions that no worker is found for are closed
+	codec   int  // of connections that do not choose another
+	byPort  map[uint16]*track
+	ids     map[uint64]bool
 
 	high, cap int // of a session's output, bytes
 	opened    int
@@ -36,9 +38,13 @@ type track struct {
 	reason  *session.CloseError
 
 	delivered int    // bytes from the client that the handler saw, all in order
-	expected  []byte // bytes to the client that Send took, in the order it took them
+	speech    speech // what the client sends, if it is frames
 	largest   int    // message in bytes
 	messages  int
+	out       outlet
+
+	stays []*stay // in groups, in the order of joining
+	lags  []bool  // what OnLag told last, by group
 
 	inHandler bool
 	writing   int  // Sends under way
@@ -79,7 +85,9 @@ var numbers = func() []byte {
 	b := make([]byte, 2*period)
 	rng := rand.New(rand.NewPCG(1, 2))
 	for i := range period {
-		b[i] = byte(rng.Uint32())
+		if b[i] = byte(rng.Uint32()); b[i] == mark {
+			b[i]++
+		}
 	}
 	copy(b[period:], b[:period])
 	return b
@@ -87,23 +95,21 @@ var numbers = func() []byte {
 
 // sends are at most n of the bytes that the client sends from pos on.
 func (t *track) sends(pos, n int) []byte {
+	if t.plan.codec != 0 {
+		return t.speech.wire[pos:min(pos+n, len(t.speech.wire))]
+	}
 	at := (int(t.port)*4093 + pos) % period
 	return numbers[at : at+min(n, period)]
 }
 
-// find returns the connection of a session that opens.
-func (w *world) find(s *session.Session) *track {
-	var number string
-	if addr, ok := s.RemoteAddr().(*net.TCPAddr); ok {
-		number = strconv.Itoa(addr.Port)
-	} else {
-		_, number, _ = strings.Cut(s.LocalAddr().String(), "#")
+// find returns the connection of a session that opens. It may have closed already.
+func (s *simulation) find(of *session.Session) *track {
+	for _, r := range s.history {
+		if uint64(r.token) == of.ID() {
+			return s.byPort[r.socket.port]
+		}
 	}
-	port, err := strconv.Atoi(number)
-	if err != nil {
-		panic(err)
-	}
-	return w.byPort[uint16(port)]
+	panic(fmt.Sprintf("session %#x was never registered", of.ID()))
 }
 
 // open is told by OnOpen.
@@ -126,20 +132,24 @@ func (t *track) open(s *session.Session) {
 func (t *track) message(p []byte) {
 	s := t.sim
 	s.note("%s delivers %d from %d", t, len(p), t.delivered)
-	t.messages++
+	wire := len(p)
 	switch {
 	case t.state != opened:
 		s.failf("%s: OnMessage in state %d", t, t.state)
 	case t.inHandler:
 		s.failf("%s: handlers overlap", t)
+	case t.plan.codec != 0:
+		wire = t.framedMessage(p)
 	case len(p) == 0:
 		s.failf("%s: empty message", t)
 	case !bytes.Equal(p, t.sends(t.delivered, len(p))):
 		s.failf("%s: delivered bytes from %d on are not those that were sent", t, t.delivered)
-	case t.delivered+len(p) > t.peer.sent:
+	}
+	t.messages++
+	t.delivered += wire
+	if t.delivered > t.peer.sent {
 		s.failf("%s: more is delivered than was sent", t)
 	}
-	t.delivered += len(p)
 	t.pinned = t.pinned || t.writing > 0
 	// When nothing can leave any more, the rest is read all the same.
 	failing := t.peer.socket.closed || t.peer.socket.dead
@@ -151,6 +161,23 @@ func (t *track) message(p []byte) {
 	if queued := t.session.Stats().Queued; !t.pushed && !failing && queued >= s.high {
 		s.failf("%s: a message while %d bytes are queued, above high water", t, queued)
 	}
+}
+
+// framedMessage checks a message that is to be a frame of the client's, and returns how
+// long that is.
+func (t *track) framedMessage(p []byte) int {
+	if t.messages == len(t.speech.bodies) {
+		t.sim.failf("%s: a message, and the client sent only %d", t, t.messages)
+		return 0
+	}
+	if !bytes.Equal(p, t.speech.bodies[t.messages]) {
+		t.sim.failf("%s: message %d is not what was sent", t, t.messages)
+	}
+	wire, err := framed(t.plan.codec, p)
+	if err != nil {
+		panic(err)
+	}
+	return len(wire)
 }
 
 // close is told by OnClose.
@@ -166,9 +193,9 @@ func (t *track) close(err error) {
 		return
 	}
 	s.unsent += t.reason.Unsent
-	sent := int(t.peer.socket.peer.sent)
-	if t.writing == 0 && sent+t.reason.Unsent != len(t.expected) {
-		s.failf("%s: Send took %d bytes, the kernel %d, %d are unsent", t, len(t.expected), sent, t.reason.Unsent)
+	if t.writing == 0 && !t.unsentMayBe(t.reason.Unsent) {
+		s.failf("%s: Send took %d bytes, of which %d are left, %d of a group's message; %d are unsent",
+			t, len(t.out.direct), t.out.waiting(), len(t.out.rest), t.reason.Unsent)
 	}
 	if t.session.State() != session.Closed {
 		s.failf("%s: OnClose in state %v", t, t.session.State())
@@ -182,28 +209,49 @@ func (t *track) close(err error) {
 // send gives p to one of the ways to send, and remembers it if it was taken. The
 // order is fixed before the call: others may send before it returns.
 func (t *track) send(p []byte, way string, call func() error) error {
-	s, before := t.sim, len(t.expected)
-	t.expected = append(t.expected, p...)
-	t.largest = max(t.largest, len(p))
+	s, o := t.sim, &t.out
+	before := len(o.direct)
+	wire, refused := framed(t.plan.codec, p)
+	o.direct = append(o.direct, wire...)
+	after := len(o.direct)
+	o.ends = append(o.ends, after)
+	t.largest = max(t.largest, len(wire))
 	t.peak = max(t.peak, t.waiting())
-	t.pieces++
+	t.pieces += 3
 	err := call()
 	s.note("%s: %s of %d: %v", t, way, len(p), err)
+	var bad *frame.Error
 	switch {
-	case err == nil && way == "SendAndClose" && len(t.expected) != before+len(p):
-		s.failf("%s: others sent after the last message", t)
+	case err == nil && refused != nil:
+		s.failf("%s: %s took what is no frame: %v", t, way, refused)
 	case err == nil:
-	case len(t.expected) != before+len(p):
+		o.accepted++
+		if way == "SendAndClose" && len(o.direct) != after {
+			s.failf("%s: others sent after the last message", t)
+		}
+	case len(o.direct) != after:
 		s.failf("%s: %s failed after others could send: %v", t, way, err)
-	case errors.Is(err, session.ErrClosed) || errors.Is(err, session.ErrBufferFull):
-		t.expected = t.expected[:before]
+	case errors.Is(err, session.ErrClosed) || errors.Is(err, session.ErrBufferFull) || errors.As(err, &bad) && refused != nil:
+		o.undo(before)
 	default:
 		s.failf("%s: %s: %v", t, way, err)
 	}
-	if queued := t.session.Stats().Queued; queued > max(s.cap, s.high-1+t.largest) {
+	if queued := t.session.Stats().Queued; queued > max(s.cap, s.high-1+t.largest)+t.slack() {
 		s.failf("%s: %d bytes are queued", t, queued)
 	}
 	return err
+}
+
+// slack is what may be queued beyond what Send was asked for: heads of frames, and the
+// rest of a group's message, bytes.
+func (t *track) slack() (n int) {
+	if t.plan.codec != 0 {
+		n = 16
+	}
+	if len(t.stays) > 0 {
+		n += t.sim.crowd.largest + 16
+	}
+	return n
 }
 
 // sendOwned sends memory that must come back once.
@@ -235,7 +283,7 @@ func (t *track) waiting() int {
 	if t.state == closed {
 		return 0
 	}
-	return len(t.expected) - int(t.peer.socket.peer.sent)
+	return t.out.waiting() - t.out.lost
 }
 
 // memory is what the connection may take in buffers at most: four times what
@@ -249,12 +297,19 @@ func (t *track) memory() (limit int64) {
 	if t.pinned {
 		limit = readSize * int64(t.messages)
 	}
+	if t.sim.pooled {
+		limit += 2*readSize + int64(4*(t.peer.sent-t.delivered)+512) // what its strand has, and what its handler sees
+	}
 	for _, f := range t.retained {
 		limit += int64(4*f.Len() + 512)
 	}
 	if t.session != nil {
-		if unread := t.session.Stats().Unread; unread > 0 {
-			limit += int64(4*unread + 512)
+		st := t.session.Stats()
+		if st.Unread > 0 {
+			limit += int64(4*st.Unread + 512)
+		}
+		if t.plan.codec != 0 && st.Unread > 0 && !t.paused && st.Queued < t.sim.high {
+			limit += readSize // its handlers are at work, or about to be
 		}
 	}
 	return limit + int64(5*t.peak+512*t.pieces)
@@ -265,7 +320,8 @@ const readSize = 64 << 10
 
 // checkMemory compares what the engine's buffers take with what is queued.
 func (s *simulation) checkMemory() {
-	limit := int64(len(s.loops)) * readSize // a loop that ended may be about to release its own
+	limit := int64(len(s.loops)+1) * readSize // a loop that ended may be about to release its own
+	limit += s.crowd.memory()
 	for _, t := range s.tracks {
 		if t.peer.socket != nil {
 			limit += t.memory()
@@ -284,7 +340,7 @@ func (s *simulation) checkDeadlines() {
 			continue
 		}
 		local := t.peer.socket.peer
-		stuck := t.waiting() > 0 && local.sent == t.lastSent
+		stuck := t.waiting() > 0 && local.sent == t.lastSent && !t.peer.socket.closed && !local.dead && t.session.State() != session.Closed
 		t.lastSent = local.sent
 		if s.lasts(stuck, &t.stuckAt) > stall+grace {
 			s.failf("%s: output stalls since %v", t, t.stuckAt)
@@ -316,10 +372,7 @@ const (
 
 // receive is told what the client reads.
 func (t *track) receive(pos int, p []byte) {
-	switch {
-	case pos+len(p) > len(t.expected):
-		t.sim.failf("%s: received %d bytes, %d were sent", t, pos+len(p), len(t.expected))
-	case !bytes.Equal(p, t.expected[pos:pos+len(p)]):
+	if pos+len(p) > len(t.out.wire) || !bytes.Equal(p, t.out.wire[pos:pos+len(p)]) {
 		t.sim.failf("%s: received bytes from %d on are not those that were sent", t, pos)
 	}
 }
@@ -328,7 +381,7 @@ func (t *track) receive(pos int, p []byte) {
 func (t *track) check() {
 	s, p := t.sim, t.peer
 	if t.state == waiting {
-		if t.delivered+len(t.expected) > 0 {
+		if t.delivered+len(t.out.direct) > 0 {
 			s.failf("%s: traffic without OnOpen", t)
 		}
 		return
@@ -337,18 +390,23 @@ func (t *track) check() {
 		s.failf("%s: opened and never closed", t)
 		return
 	}
-	sent := int(p.socket.peer.sent)
-	if len(t.expected) > sent+t.reason.Unsent {
-		s.failf("%s: Send took %d bytes, the kernel %d, only %d are unsent", t, len(t.expected), sent, t.reason.Unsent)
+	if t.out.waiting() > t.out.lost+len(t.out.undecided)+t.reason.Unsent {
+		s.failf("%s: Send took %d bytes, %d of them did not leave, only %d are unsent",
+			t, len(t.out.direct), t.out.waiting(), t.reason.Unsent)
 	}
 	if t.owned != t.released {
 		s.failf("%s: %d pieces of memory given away, %d came back", t, t.owned, t.released)
 	}
-	silently := p.socket.unix && t.meddled // unix sockets have no RST
-	if p.sawEnd && !silently && p.received != len(t.expected) {
-		s.failf("%s: the client saw the end after %d of %d bytes", t, p.received, len(t.expected))
+	silently := p.socket.unix && (t.meddled || t.tooSlow()) // unix sockets have no RST
+	if missing := len(t.out.wire) - p.received + t.out.waiting() + len(t.out.rest); p.sawEnd && !silently && missing+len(t.out.undecided) != 0 {
+		s.failf("%s: the client saw the end after %d bytes, %d are missing", t, p.received, missing)
 	}
-	if t.meddled || p.fate != honest {
+	if t.out.lost == 0 && len(t.out.undecided) == 0 {
+		if got, want := t.session.Stats().MessagesOut, uint64(t.out.accepted+t.seen()); got != want {
+			s.failf("%s: %d messages went out, %d were counted", t, want, got)
+		}
+	}
+	if t.meddled || p.fate != honest || t.tooSlow() {
 		return
 	}
 	if t.delivered != p.total || !p.sawEnd {
