@@ -139,6 +139,7 @@ func (s *simulation) drawMode() []engine.Option {
 		return []engine.Option{engine.WithMode(engine.Inline)}
 	}
 	s.pooled = true
+	s.unread = s.between(64, 64<<10)
 	s.crew.limit = s.between(1, 64)
 	s.crew.slow = []float64{0, 0.02, 0.2}[s.rng.IntN(3)]
 	s.crew.blocks = 300
@@ -149,7 +150,7 @@ func (s *simulation) drawMode() []engine.Option {
 	}
 	return []engine.Option{
 		engine.WithMode(engine.Pool), engine.WithExecutor(&s.crew), engine.WithOverload(policy),
-		engine.WithUnread(s.between(64, 64<<10)),
+		engine.WithUnread(s.unread),
 	}
 }
 

@@ -55,8 +55,9 @@ func framed(codec int, p []byte) ([]byte, error) {
 
 // speech is what a client sends, if that is frames.
 type speech struct {
-	wire   []byte
-	bodies [][]byte
+	wire    []byte
+	bodies  [][]byte
+	largest int // frame
 }
 
 // write makes a speech of about n bytes, with no frame above the limit.
@@ -72,6 +73,7 @@ func (k *speech) write(s *simulation, codec, n, limit int) {
 		if err != nil {
 			panic(err)
 		}
+		k.largest = max(k.largest, len(frame))
 		k.bodies = append(k.bodies, body)
 		k.wire = append(k.wire, frame...)
 	}

@@ -16,6 +16,7 @@ type world struct {
 	tracks  []*track // in order of connecting
 	crowd   *crowd
 	pooled  bool // mode pool
+	unread  int  // bytes that a strand may hold
 	rejects bool // sessions that no worker is found for are closed
 	codec   int  // of connections that do not choose another
 	byPort  map[uint16]*track
@@ -327,8 +328,27 @@ func (s *simulation) checkMemory() {
 			limit += t.memory()
 		}
 	}
+	for _, t := range s.tracks {
+		t.checkUnread()
+	}
 	if use := s.engine.Stats().Memory.Buffers.InUse; use > limit {
 		s.failf("%d bytes of buffers are in use, at most %d should be", use, limit)
+	}
+}
+
+// checkUnread looks whether reading has stopped when handlers had enough to do: after the
+// read that was too much.
+func (t *track) checkUnread() {
+	s := t.sim
+	if !s.pooled || t.session == nil {
+		return
+	}
+	limit := s.unread + readSize
+	if t.plan.codec != 0 {
+		limit = max(s.unread, t.speech.largest) + readSize
+	}
+	if unread := t.session.Stats().Unread; unread > limit {
+		s.failf("%s: %d bytes were read that no handler has seen, above %d", t, unread, limit)
 	}
 }
 
