@@ -382,6 +382,7 @@ func (s *simulation) recv(from *socket, n int) int {
 	if from.fd < 0 {
 		return n
 	}
+	s.byPort[from.port].checkRead()
 	s.disturb()
 	return s.allow(n)
 }
@@ -391,23 +392,28 @@ func (s *simulation) send(to *socket, n int) int {
 		return n
 	}
 	s.byPort[to.port].writing++
+	if to.shut && !to.peer.closed {
+		s.failf("%s: written behind its FIN", s.byPort[to.port])
+	}
 	s.disturb()
 	return s.allow(n)
 }
 
 func (s *simulation) moved(call string, of *socket, n int, errno syscall.Errno) {
 	s.note("%s connection %d fd %d: %d, errno %d", call, of.port, of.fd, n, int(errno))
-	if call == "send" && of.fd >= 0 {
-		t := s.byPort[of.port]
-		t.writing--
-		if t.session != nil && t.session.State() == session.Closed {
-			t.out.late += n
-		}
-		if in := of.peer.in; of.peer.closed {
-			t.out.lost += n
-		} else {
-			t.left(in[len(in)-n:])
-		}
+	if call == "recv" || of.fd < 0 {
+		return
+	}
+	t := s.byPort[of.port]
+	if in := of.peer.in; of.peer.closed {
+		t.out.lost += n
+	} else {
+		t.left(in[len(in)-n:])
+	}
+	s.disturb() // the session does not know yet what was taken
+	t.writing--
+	if t.session != nil && t.session.State() == session.Closed {
+		t.out.late += n
 	}
 }
 
