@@ -9,3 +9,17 @@ func (s *Session) Waiters() int {
 	}
 	return len(s.out.waiters)
 }
+
+// Streams is how many codecs a group writes for.
+func (g *Group) Streams() int {
+	r := g.enter(false)
+	defer r.mu.Unlock()
+	return len(r.streams)
+}
+
+// Waiting is how many PublishContext wait.
+func (g *Group) Waiting() int {
+	r := g.enter(false)
+	defer r.mu.Unlock()
+	return len(r.waiters)
+}

@@ -1,0 +1,641 @@
+package session_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/weirnet/weir/internal/transport"
+	"github.com/weirnet/weir/session"
+	"github.com/weirnet/weir/session/frame"
+)
+
+func TestGroupSendReachesAllMembers(t *testing.T) {
+	h := newHall(t, session.GroupConfig{}, 3)
+	g := h.groups.Group("all")
+	members := h.join(g, 10)
+	for _, line := range lines(0, 20) {
+		must(t, g.Send([]byte(line)))
+	}
+	h.run()
+	for _, m := range members {
+		h.wantTook(m, join(lines(0, 20)))
+		if n := m.writes(); n != 1 {
+			t.Errorf("%d writes, want one for all that came", n)
+		}
+	}
+	wantStats(t, g.Stats(), session.GroupStats{Members: 10, Published: 20, Delivered: 200})
+}
+
+// Each member gets its own framing, from one publish.
+func TestGroupFramesForEachCodec(t *testing.T) {
+	h := newHall(t, session.GroupConfig{}, 1)
+	g := h.groups.Group("mixed")
+	raw := h.enter(nil)
+	lines := h.enter(session.Framed(&parts{}, frame.Lines()))
+	prefixed := h.enter(session.Framed(&parts{}, frame.Default()))
+	for _, m := range []*member{raw, lines, prefixed} {
+		must(t, g.Join(m.session))
+	}
+	h.publish(g, "one", "", "three")
+	h.wantTook(raw, "onethree")
+	h.wantTook(lines, "one\n\nthree\n")
+	h.wantTook(prefixed, "\x00\x00\x00\x03one\x00\x00\x00\x00\x00\x00\x00\x05three")
+
+	// What one codec cannot frame nobody gets.
+	err := g.Send([]byte("a\nb"))
+	if !errors.Is(err, frame.ErrDelimiter) {
+		t.Errorf("Send of a line break: %v, want %v", err, frame.ErrDelimiter)
+	}
+	h.run()
+	h.wantTook(raw, "onethree")
+	if n := g.Stats().Published; n != 3 {
+		t.Errorf("%d published, want 3", n)
+	}
+	must(t, g.Leave(lines.session))
+	h.publish(g, "a\nb")
+	h.wantTook(raw, "onethreea\nb")
+}
+
+func TestGroupJoinAndLeaveAreInOrder(t *testing.T) {
+	h := newHall(t, session.GroupConfig{}, 1)
+	g := h.groups.Group("g")
+	h.join(g, 1)
+	m := h.enter(nil)
+	send := func(text string) { must(t, g.Send([]byte(text))) }
+	send("before")
+	must(t, g.Join(m.session))
+	must(t, g.Join(m.session)) // does nothing
+	send("in ")
+	must(t, g.Leave(m.session))
+	send("between")
+	wantError(t, "Leave of one who has left", g.Leave(m.session), session.ErrNotMember)
+	must(t, g.Join(m.session))
+	send("again")
+	h.run()
+	h.wantTook(m, "in again")
+	if !g.Has(m.session) {
+		t.Error("Has says no")
+	}
+}
+
+func TestSendExceptLeavesOneOut(t *testing.T) {
+	h := newHall(t, session.GroupConfig{}, 1)
+	g := h.groups.Group("g")
+	members := h.join(g, 3)
+	stranger := h.enter(nil)
+	must(t, g.SendExcept(members[1].session, []byte("a")))
+	must(t, g.Send([]byte("b")))
+	must(t, g.SendExcept(members[1].session, []byte("c")))
+	must(t, g.SendExcept(stranger.session, []byte("d")))
+	h.run()
+	h.wantTook(members[0], "abcd")
+	h.wantTook(members[1], "bd")
+	h.wantTook(members[2], "abcd")
+	wantStats(t, g.Stats(), session.GroupStats{Members: 3, Published: 4, Delivered: 10})
+}
+
+// Who gets nothing of a batch is not written to.
+func TestSendExceptWritesNothingToTheOne(t *testing.T) {
+	h := newHall(t, session.GroupConfig{}, 1)
+	g := h.groups.Group("g")
+	members := h.join(g, 2)
+	for range 5 {
+		must(t, g.SendExcept(members[0].session, []byte("x")))
+		h.run()
+	}
+	if n := members[0].writes(); n != 0 {
+		t.Errorf("%d writes to the one who is left out", n)
+	}
+}
+
+func TestExpiredMessagesAreLeftOut(t *testing.T) {
+	h := newHall(t, session.GroupConfig{Slow: session.DropOldest}, 1)
+	g := h.groups.Group("g")
+	members := h.join(g, 3)
+	members[2].stick(0)
+	publish := func(text string, ttl time.Duration, except *session.Session) {
+		must(t, g.Publish(session.Notice{Bytes: []byte(text), TTL: ttl, Except: except}))
+	}
+	publish("a", 0, nil)
+	publish("b", 10, members[0].session) // expires on the way, for two
+	publish("c", 20, nil)
+	h.now = 10
+	h.run()
+	h.wantTook(members[0], "ac")
+	h.wantTook(members[1], "ac")
+	publish("d", 5, nil)
+	publish("e", 0, nil)
+	h.run()
+	h.wantTook(members[1], "acde")
+	wantStats(t, g.Stats(), session.GroupStats{Members: 3, Published: 5, Delivered: 8, Queued: 4, Expired: 2})
+	h.now = 15 // d expires behind a and c, which do not
+	members[2].thaw()
+	h.wantTook(members[2], "ace")
+	wantStats(t, g.Stats(), session.GroupStats{Members: 3, Published: 5, Delivered: 11, Expired: 3})
+}
+
+// What is published and not yet handed over when a session closes is counted as unsent;
+// but not what expires or was not for it.
+func TestUnsentCountsWhatWasOnTheWay(t *testing.T) {
+	for name, end := range map[string]func(*session.Group, *member){
+		"close":             func(_ *session.Group, m *member) { m.close() },
+		"leave, then close": func(g *session.Group, m *member) { _ = g.Leave(m.session); m.close() },
+		"abort":             func(_ *session.Group, m *member) { _ = m.session.Abort() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHall(t, session.GroupConfig{}, 1)
+			g := h.groups.Group("g")
+			members := h.join(g, 2)
+			h.publish(g, "given")
+			must(t, g.Send([]byte("a")))
+			must(t, g.SendExcept(members[0].session, []byte("b")))
+			must(t, g.Send([]byte("c")))
+			end(g, members[0])
+			h.run()
+			h.wantTook(members[0], "given")
+			h.wantTook(members[1], "givenabc")
+			st := g.Stats()
+			st.Members = 0
+			wantStats(t, st, session.GroupStats{Published: 4, Delivered: 1 + 4, Unsent: 2})
+		})
+	}
+}
+
+// Messages that handlers publish together go out together, when they have returned.
+func TestGroupMessagesGatherInHandlers(t *testing.T) {
+	h := newHall(t, session.GroupConfig{}, 2)
+	g := h.groups.Group("g")
+	members := h.join(g, 4)
+	h.shared.Cork.Gather()
+	for _, line := range lines(0, 10) {
+		must(t, g.Send([]byte(line)))
+	}
+	if !h.errands[0].Empty() || !h.errands[1].Empty() {
+		t.Error("loops were told before the handler returned")
+	}
+	h.shared.Cork.Release()
+	h.run()
+	for _, m := range members {
+		h.wantTook(m, join(lines(0, 10)))
+		if n := m.writes(); n != 1 {
+			t.Errorf("%d writes", n)
+		}
+	}
+}
+
+// Who leaves the last one and joins again is in a new group of the same name, whose
+// messages come later.
+func TestRejoinOfAnEmptyGroupKeepsOrder(t *testing.T) {
+	h := newHall(t, session.GroupConfig{}, 1)
+	g := h.groups.Group("g")
+	m := h.join(g, 1)[0]
+	h.shared.Cork.Gather()
+	must(t, g.Send([]byte("old ")))
+	must(t, g.Leave(m.session))
+	must(t, g.Join(m.session))
+	must(t, g.Send([]byte("new")))
+	h.shared.Cork.Release()
+	h.run()
+	h.wantTook(m, "old new")
+	wantStats(t, g.Stats(), session.GroupStats{Members: 1, Published: 1, Delivered: 1})
+}
+
+func TestJoinAfterSnapshot(t *testing.T) {
+	h := newHall(t, session.GroupConfig{}, 1)
+	g := h.groups.Group("g")
+	h.join(g, 1)
+	m := h.enter(nil)
+	must(t, g.Send([]byte("before")))
+	must(t, g.JoinAfter(m.session, func() error {
+		m.stick(3) // the group's messages must wait behind the rest
+		return m.session.Send([]byte("snapshot "))
+	}))
+	must(t, g.Send([]byte("after")))
+	h.run()
+	m.thaw()
+	h.wantTook(m, "snapshot after")
+
+	refused := errors.New("refused")
+	other := h.enter(nil)
+	wantError(t, "JoinAfter", g.JoinAfter(other.session, func() error { return refused }), refused)
+	if g.Has(other.session) {
+		t.Error("joined in spite of an error")
+	}
+	wantError(t, "JoinAfter of an empty group", h.groups.Group("none").JoinAfter(other.session, func() error { return refused }), refused)
+	if _, groups := h.groups.Stats(); groups != 1 {
+		t.Errorf("%d groups, want 1", groups)
+	}
+}
+
+func TestGroupIsGoneWhenEmpty(t *testing.T) {
+	h := newHall(t, session.GroupConfig{}, 2)
+	g, other := h.groups.Group("g"), h.groups.Group("g")
+	members := h.join(g, 3)
+	must(t, h.groups.Group("a").Join(members[0].session))
+	names := func() (all []string) {
+		for g := range h.groups.Each {
+			all = append(all, g.Name())
+		}
+		return all
+	}
+	if got := names(); !slices.Equal(got, []string{"a", "g"}) {
+		t.Errorf("groups %v", got)
+	}
+	if got := members[0].session.Groups(); !slices.Equal(got, []string{"g", "a"}) {
+		t.Errorf("the session is in %v", got)
+	}
+	var seen []*session.Session
+	for s := range g.Members {
+		seen = append(seen, s)
+	}
+	if len(seen) != 3 || seen[0] != members[0].session || seen[2] != members[2].session {
+		t.Errorf("members %v, want three, the oldest first", seen)
+	}
+	h.publish(g, "x")
+	must(t, g.Leave(members[0].session))
+	members[1].close()
+	must(t, other.Leave(members[2].session))
+	h.run()
+	if got := names(); !slices.Equal(got, []string{"a"}) {
+		t.Errorf("groups %v", got)
+	}
+	wantStats(t, g.Stats(), session.GroupStats{})
+	must(t, g.Send([]byte("nobody")))
+	must(t, other.Join(members[2].session))
+	h.publish(g, "y")
+	wantStats(t, g.Stats(), session.GroupStats{Members: 1, Published: 1, Delivered: 1})
+	if got := members[1].session.Groups(); !slices.Equal(got, []string{"g"}) {
+		t.Errorf("at its end the session was in %v", got)
+	}
+	wantError(t, "Join of a closed session", g.Join(members[1].session), session.ErrClosed)
+}
+
+func TestKickClosesAllMembers(t *testing.T) {
+	h := newHall(t, session.GroupConfig{}, 1)
+	g := h.groups.Group("g")
+	members := h.join(g, 3)
+	must(t, members[1].session.Close())
+	if n := g.Kick(session.ReasonOverLimit); n != 2 {
+		t.Errorf("%d closed, want 2", n)
+	}
+	for _, m := range members {
+		if m.session.State() != session.Draining {
+			t.Errorf("state %v", m.session.State())
+		}
+	}
+}
+
+// A large room is given its messages in several turns, so that the loop's other
+// sessions are not held up.
+func TestLargeGroupTakesTurns(t *testing.T) {
+	h := newHall(t, session.GroupConfig{}, 1)
+	g := h.groups.Group("g")
+	members := h.join(g, 1300)
+	must(t, g.Send([]byte("first ")))
+	var given []int
+	for turn := 0; h.errands[0].RunAll() > 0; turn++ {
+		n := 0
+		for _, m := range members {
+			n += m.writes()
+		}
+		given = append(given, n)
+		switch turn {
+		case 0: // comes while the first is under way
+			must(t, g.Send([]byte("second")))
+			must(t, g.Leave(members[0].session))
+			must(t, g.Leave(members[1299].session))
+			members[1].close()    // has been given the first
+			members[1298].close() // has not
+		}
+	}
+	if fmt.Sprint(given) != "[512 512 512 512 512 37]" {
+		t.Errorf("members given something in each turn: %v", given)
+	}
+	for i, m := range members {
+		want := "first second"
+		switch i {
+		case 1:
+			want = "first "
+		case 1298:
+			want = ""
+		}
+		h.wantTook(m, want)
+	}
+	wantStats(t, g.Stats(), session.GroupStats{Members: 1296, Published: 2, Delivered: 2600 - 3, Unsent: 3})
+}
+
+// While somebody else writes for the session, what the group sends waits, and the loop
+// is told when the write has ended.
+func TestGroupWaitsForWhoeverWrites(t *testing.T) {
+	h := newHall(t, session.GroupConfig{}, 1)
+	g := h.groups.Group("g")
+	m := h.join(g, 1)[0]
+	m.during = func() {
+		m.during = nil
+		h.publish(g, "group ")
+		m.attended()
+	}
+	must(t, m.session.Send([]byte("own ")))
+	if m.attended() == 0 {
+		t.Fatal("the loop was not told")
+	}
+	if st := m.driver.Status(); st != transport.Pending {
+		t.Errorf("status %b, want Pending", st)
+	}
+	m.driver.Writable()
+	h.wantTook(m, "own group ")
+}
+
+// Close from elsewhere while the loop writes what a handler had sent: FIN goes out with
+// that, and nothing behind it.
+func TestNothingGoesBehindFIN(t *testing.T) {
+	for name, script := range map[string][]answer{
+		"all taken": nil, "second write short": {{n: 4}, {n: 2}, again}, "none of it taken": {{n: 4}, again},
+	} {
+		for _, inWrite := range []int{1, 2} {
+			t.Run(fmt.Sprintf("%s, close in write %d", name, inWrite), func(t *testing.T) {
+				h := newHall(t, session.GroupConfig{}, 1)
+				h.shared.Pooled = true // handlers run meanwhile
+				g := h.groups.Group("g")
+				m := h.enter(&parts{message: func(s *session.Session, _ session.Frame) {
+					must(t, s.Send([]byte("own ")))
+					h.publish(g, "ab", "cd")
+				}})
+				m.driver.Run(h.shared)
+				must(t, g.Join(m.session))
+				h.run()
+				m.script = script
+				writes := 0
+				m.during = func() {
+					if writes++; writes == inWrite {
+						must(t, m.session.Close())
+					}
+					if m.shutdown > 0 {
+						t.Error("a write behind FIN")
+					}
+				}
+				segment := h.shared.Pool.Get(100)
+				defer segment.Release()
+				m.driver.Deliver(segment, segment.Bytes()[:1], 0)
+				for m.driver.Run(h.shared) {
+				}
+				m.thaw()
+				if m.shutdown != 1 {
+					t.Errorf("%d FINs", m.shutdown)
+				}
+				if got := m.taken(); !strings.HasPrefix("own abcd", got) || len(got)%2 != 0 {
+					t.Errorf("the kernel took %q", got)
+				}
+			})
+		}
+	}
+}
+
+// CloseWrite of one who is behind sends what waits, and FIN, however much is published
+// meanwhile.
+func TestCloseWriteOfOneWhoIsBehind(t *testing.T) {
+	h := newHall(t, session.GroupConfig{}, 1)
+	g := h.groups.Group("g")
+	m := h.join(g, 1)[0]
+	m.stick(0)
+	h.publish(g, "before ", "too ")
+	must(t, m.session.CloseWrite())
+	h.publish(g, "after")
+	m.thaw()
+	h.wantTook(m, "before too ")
+	if m.shutdown != 1 {
+		t.Errorf("%d FINs", m.shutdown)
+	}
+	wantStats(t, g.Stats(), session.GroupStats{Members: 1, Published: 3, Delivered: 2, Unsent: 1})
+}
+
+// Close does not throw away what waits for a member, and FIN comes behind it.
+func TestCloseSendsWhatWaits(t *testing.T) {
+	h := newHall(t, session.GroupConfig{}, 1)
+	g, other := h.groups.Group("g"), h.groups.Group("other")
+	m := h.join(g, 1)[0]
+	must(t, other.Join(m.session))
+	m.stick(3)
+	h.publish(g, "begun ")
+	h.publish(other, "other ")
+	h.publish(g, "third ")
+	must(t, m.session.Send([]byte("own ")))
+	must(t, m.session.Close())
+	if m.shutdown != 0 {
+		t.Error("FIN before what waits")
+	}
+	m.thaw()
+	if got := m.taken(); !strings.HasPrefix(got, "begun own ") || len(got) != len("begun own other third ") {
+		t.Errorf("the kernel took %q", got)
+	}
+	if st := m.driver.Status(); m.shutdown != 1 || st&transport.Drained == 0 {
+		t.Errorf("%d FINs, status %b", m.shutdown, st)
+	}
+}
+
+// A handler sends a view of its message while its loop writes for a group: what the
+// kernel does not take is copied when the loop has written, and the loop's segment is
+// free again.
+func TestViewsAreUnpinnedBehindAGroupsWrite(t *testing.T) {
+	h := newHall(t, session.GroupConfig{}, 1)
+	h.shared.Pooled = true
+	g := h.groups.Group("g")
+	m := h.enter(session.HandlerFunc(func(s *session.Session, f session.Frame) { must(t, s.Send(f.Bytes())) }))
+	m.driver.Run(h.shared)
+	must(t, g.Join(m.session))
+	h.run()
+	segment := h.shared.Pool.Get(64 << 10)
+	defer segment.Release()
+	m.driver.Deliver(segment, append(segment.Bytes()[:0], "view"...), 0)
+	m.during = func() {
+		m.during = nil
+		for m.driver.Run(h.shared) {
+		}
+	}
+	m.script, m.otherwise = []answer{again}, &again
+	h.publish(g, "group ")
+	if segment.Shared() {
+		t.Error("the loop's segment is pinned by what the handler sent")
+	}
+	m.thaw()
+	if got := m.taken(); got != "viewgroup " && got != "group view" {
+		t.Errorf("the kernel took %q", got)
+	}
+}
+
+// A write fails: the rest is unsent, and the session is not called slow.
+func TestGroupWriteFails(t *testing.T) {
+	h := newHall(t, session.GroupConfig{QueueBytes: 1}, 1)
+	g := h.groups.Group("g")
+	m := h.join(g, 1)[0]
+	m.script = []answer{{n: 1}, {errno: syscall.ECONNRESET}}
+	h.publish(g, "abc", "d")
+	if st := m.driver.Status(); st&transport.Failed == 0 {
+		t.Errorf("status %b, want Failed", st)
+	}
+	m.close()
+	wantStats(t, statsOf(h), session.GroupStats{Published: 2, Delivered: 1, Unsent: 1})
+}
+
+func statsOf(h *hall) session.GroupStats {
+	st, _ := h.groups.Stats()
+	return st
+}
+
+// Codecs that nobody has any more are forgotten, although the group goes on.
+func TestGroupForgetsCodecs(t *testing.T) {
+	h := newHall(t, session.GroupConfig{}, 2)
+	g := h.groups.Group("g")
+	h.join(g, 1)
+	for size := range 200 {
+		codec, err := frame.NewLengthPrefix(frame.LengthPrefix{Max: 100 + size})
+		must(t, err)
+		m := h.enter(session.Framed(&parts{}, codec))
+		must(t, g.Join(m.session))
+		h.publish(g, "x")
+		if size%2 == 0 {
+			must(t, g.Leave(m.session))
+			h.run()
+		}
+		m.close()
+		h.run()
+	}
+	if n := g.Streams(); n != 1 {
+		t.Errorf("%d streams, want 1", n)
+	}
+}
+
+// Loops that are far behind have publishers wait, or be refused.
+func TestPublishToLoopsThatAreBehind(t *testing.T) {
+	h := newHall(t, session.GroupConfig{}, 1)
+	g := h.groups.Group("g")
+	m := h.join(g, 1)[0]
+	big := make([]byte, 40<<10)
+	must(t, g.Send(big))
+	must(t, g.Send(big)) // 80 KiB of 64
+	wantError(t, "Send", g.Send(big), session.ErrBufferFull)
+
+	ctx, cancel := context.WithCancelCause(context.Background())
+	cause := errors.New("no patience")
+	cancel(cause)
+	wantError(t, "PublishContext", g.PublishContext(ctx, session.Notice{Bytes: big}), cause)
+
+	done := make(chan error)
+	go func() { done <- g.PublishContext(context.Background(), session.Notice{Bytes: big}) }()
+	for g.Waiting() < 2 { // the one whose context ended is forgotten with the next turn
+		time.Sleep(time.Microsecond)
+	}
+	h.run()
+	wantError(t, "PublishContext", <-done, nil)
+	h.run()
+	if n := len(m.taken()); n != 3*len(big) {
+		t.Errorf("%d bytes came", n)
+	}
+	if n := g.Waiting(); n != 0 {
+		t.Errorf("%d still wait", n)
+	}
+
+	// A loop must not wait for itself.
+	h.shared.OnLoop = func() bool { return true }
+	must(t, g.Send(big))
+	must(t, g.Send(big))
+	wantError(t, "PublishContext on a loop", g.PublishContext(context.Background(), session.Notice{Bytes: big}), session.ErrBufferFull)
+
+	// Who waits for a group that ends goes on, to nobody.
+	h.shared.OnLoop = func() bool { return false }
+	go func() { done <- g.PublishContext(context.Background(), session.Notice{Bytes: big}) }()
+	for g.Waiting() == 0 {
+		time.Sleep(time.Microsecond)
+	}
+	m.close()
+	wantError(t, "PublishContext", <-done, nil)
+}
+
+// Large messages are written in pieces of what one system call takes, and wait by
+// reference.
+func TestLargeGroupMessages(t *testing.T) {
+	h := newHall(t, session.GroupConfig{}, 1)
+	h.shared.Cap = 8 << 20
+	g := h.groups.Group("g")
+	members := h.join(g, 3)
+	members[2].stick(100 << 10)
+	message := bytes.Repeat([]byte("0123456789abcdef"), 1<<16) // 1 MiB
+	must(t, g.Send(message))
+	h.run()
+	must(t, g.Send([]byte("behind")))
+	h.run()
+	if held := h.shared.Pool.Stats().InUse; held > 1<<20+256<<10 { // and the page of the next one
+		t.Errorf("%d bytes are held for one message of 1 MiB", held)
+	}
+	members[2].thaw()
+	for _, m := range members {
+		h.wantTook(m, string(message)+"behind")
+	}
+}
+
+// OnLag is told of a member that falls behind and catches up, in turn, and what is too
+// fast to tell is left out.
+func TestOnLagAlternates(t *testing.T) {
+	var told []string
+	config := session.GroupConfig{Slow: session.DropNewest, OnLag: func(g *session.Group, s *session.Session, behind bool) {
+		told = append(told, fmt.Sprintf("%s %d %v", g.Name(), s.ID(), behind))
+	}}
+	h := newHall(t, config, 1)
+	g := h.groups.Group("g")
+	m := h.join(g, 2)[1]
+	want := func(what string, lines ...string) {
+		t.Helper()
+		if !m.closed {
+			m.driver.Status()
+		}
+		if !slices.Equal(told, lines) {
+			t.Fatalf("%s: told %q, want %q", what, told, lines)
+		}
+		told = nil
+	}
+	h.publish(g, "x")
+	want("nobody is behind")
+	m.stick(0)
+	h.publish(g, "x", "y")
+	want("behind", "g 1 true")
+	m.thaw()
+	want("caught up", "g 1 false")
+	m.stick(0)
+	h.publish(g, "x")
+	m.set(nil)
+	m.driver.Writable()
+	want("behind for a moment")
+	m.stick(0)
+	h.publish(g, "x")
+	want("behind again", "g 1 true")
+	must(t, g.Leave(m.session))
+	h.run()
+	want("left", "g 1 false")
+	must(t, g.Join(m.session))
+	h.run()
+	h.publish(g, "x")
+	want("behind in another stay", "g 1 true")
+	m.close()
+	want("closed", "g 1 false")
+}
+
+// A group that is used by nobody costs nothing after its members have gone, even if one
+// of them was behind.
+func TestClosedMemberWhoWasBehindLeavesNothing(t *testing.T) {
+	h := newHall(t, session.GroupConfig{}, 1)
+	g := h.groups.Group("g")
+	m := h.join(g, 1)[0]
+	m.stick(1)
+	h.publish(g, "one", "two")
+	m.close()
+	if st := h.shared.Pool.Stats(); st.InUse != 0 {
+		t.Errorf("buffers left: %+v", st)
+	}
+}
