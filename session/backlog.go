@@ -200,7 +200,7 @@ const spareBytes = 16 << 10
 // sparse tells whether much more memory is held than needed: most of what lies in the
 // pages was replaced, or was for others.
 func (b *backlog) sparse() bool {
-	return b.runs.Len() > 0 && b.held-b.last().page.segment.Cap() > 3*b.bytes+spareBytes
+	return b.runs.Len() > 0 && b.held-b.last().page.segment.Cap() > 2*b.bytes+spareBytes
 }
 
 // compact moves all messages to pages of their own. It happens only when the stream has

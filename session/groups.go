@@ -37,8 +37,8 @@ type groupShard struct {
 type GroupConfig struct {
 	// Slow is what happens when a member is behind by more than QueueBytes: the bytes
 	// of the messages that wait for it, 32 for each on average at least, and 64 for each
-	// piece of memory that they lie in. Up to three times as much memory is held, and
-	// some 100 KiB. 0 is the cap of a session's output (engine.WithOutbound).
+	// piece of memory that they lie in. Up to twice as much memory is held, four times
+	// where messages have a Key or TTL, and some 100 KiB. 0 is the cap of a session's output (engine.WithOutbound).
 	Slow       SlowPolicy
 	QueueBytes int
 

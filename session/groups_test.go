@@ -353,46 +353,55 @@ func TestGroupWaitsForWhoeverWrites(t *testing.T) {
 	h.wantTook(m, "own group ")
 }
 
-// Close from elsewhere while the loop writes what a handler had sent: FIN goes out with
-// that, and nothing behind it.
+// Close from elsewhere while the loop writes for a group: FIN goes out, and nothing
+// behind it.
 func TestNothingGoesBehindFIN(t *testing.T) {
 	for name, script := range map[string][]answer{
-		"all taken": nil, "second write short": {{n: 4}, {n: 2}, again}, "none of it taken": {{n: 4}, again},
+		"all taken": nil, "one taken": {{n: 2}}, "half of one": {{n: 1}}, "one and a half": {{n: 3}, again}, "nothing": {again},
 	} {
-		for _, inWrite := range []int{1, 2} {
-			t.Run(fmt.Sprintf("%s, close in write %d", name, inWrite), func(t *testing.T) {
+		for _, corked := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, in a handler: %v", name, corked), func(t *testing.T) {
 				h := newHall(t, session.GroupConfig{}, 1)
-				h.shared.Pooled = true // handlers run meanwhile
+				h.shared.Pooled = corked // the handler runs meanwhile
 				g := h.groups.Group("g")
+				publish := func() {
+					must(t, g.Send([]byte("ab")))
+					must(t, g.Send([]byte("cd")))
+					h.run()
+				}
 				m := h.enter(&parts{message: func(s *session.Session, _ session.Frame) {
 					must(t, s.Send([]byte("own ")))
-					h.publish(g, "ab", "cd")
+					publish()
 				}})
 				m.driver.Run(h.shared)
 				must(t, g.Join(m.session))
 				h.run()
 				m.script = script
-				writes := 0
 				m.during = func() {
-					if writes++; writes == inWrite {
-						must(t, m.session.Close())
-					}
+					_ = m.session.Close()
 					if m.shutdown > 0 {
 						t.Error("a write behind FIN")
 					}
 				}
 				segment := h.shared.Pool.Get(100)
 				defer segment.Release()
-				m.driver.Deliver(segment, segment.Bytes()[:1], 0)
-				for m.driver.Run(h.shared) {
+				if corked {
+					m.driver.Deliver(segment, segment.Bytes()[:1], 0)
+					for m.driver.Run(h.shared) {
+					}
+				} else {
+					publish()
 				}
 				m.thaw()
 				if m.shutdown != 1 {
 					t.Errorf("%d FINs", m.shutdown)
 				}
-				if got := m.taken(); !strings.HasPrefix("own abcd", got) || len(got)%2 != 0 {
+				got := strings.TrimPrefix(m.taken(), "own ")
+				if !strings.HasPrefix("abcd", got) || len(got)%2 != 0 {
 					t.Errorf("the kernel took %q", got)
 				}
+				st := g.Stats()
+				wantStats(t, st, session.GroupStats{Members: 1, Published: 2, Delivered: st.Delivered, Unsent: 2 - st.Delivered})
 			})
 		}
 	}
