@@ -44,10 +44,10 @@ func TestGroupModel(t *testing.T) {
 
 // world is an engine that exists only here, and all who use it.
 type world struct {
-	random   *rand.Rand
-	shared   *transport.Shared
-	groups   *session.Groups
-	now      int64
+	random *rand.Rand
+	shared *transport.Shared
+	groups *session.Groups
+	now    int64
 
 	errands  []transport.Errands // of each loop
 	busy     []bool              // the loop is in the middle of something

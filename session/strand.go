@@ -126,19 +126,7 @@ func (s *Session) due() bool { return s.flags&scheduled == 0 && s.next() != noth
 // the strand then stays scheduled. The caller holds the lock, which is released
 // while handlers run, and has set the scheduled flag.
 func (s *Session) run(shared *transport.Shared) (again bool) {
-	defer func() {
-		if value := recover(); value != nil {
-			s.codecPanicked(value, shared)
-			again = true
-		}
-	}()
-	for range runBudget {
-		d := s.next()
-		if d == nothing {
-			break
-		}
-		s.do(d, shared)
-	}
+	s.doDuties(shared)
 	s.uncork()
 	s.unpin()
 	if s.next() != nothing {
@@ -147,6 +135,22 @@ func (s *Session) run(shared *transport.Shared) (again bool) {
 	s.flags &^= scheduled
 	s.rest()
 	return false
+}
+
+// doDuties does what is due, up to a budget.
+func (s *Session) doDuties(shared *transport.Shared) {
+	defer func() {
+		if value := recover(); value != nil {
+			s.codecPanicked(value, shared)
+		}
+	}()
+	for range runBudget {
+		d := s.next()
+		if d == nothing {
+			return
+		}
+		s.do(d, shared)
+	}
 }
 
 // codecPanicked ends the session because its codec panicked, at what a peer has sent.
