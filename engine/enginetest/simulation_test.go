@@ -14,7 +14,7 @@ import (
 
 var (
 	firstSeed = flag.Uint64("seed", 1, "first seed of TestSimulation")
-	seedCount = flag.Int("seeds", 50, "number of seeds of TestSimulation")
+	seedCount = flag.Int("seeds", 100, "number of seeds of TestSimulation")
 	traceTail = flag.Int("lines", 200, "lines of history that a failed simulation shows")
 )
 
@@ -60,7 +60,9 @@ func simulate(t *testing.T, seed uint64) (sum uint64, lines int) {
 			t.Fatal(report)
 		}
 		sum, lines = s.trace.sum.Sum64(), s.trace.lines
-		t.Logf("%d steps, %d lines, %d sessions, %d waits, %d bytes in, %d out", s.steps, s.trace.lines, s.opened, s.engine.Stats().Throttled+s.engine.Stats().AcceptWaits, s.engine.Stats().BytesIn, s.engine.Stats().BytesOut)
+		st := s.engine.Stats()
+		t.Logf("%d steps, %d lines, %d sessions, %d waits, %d bytes in, %d out; %d workers, %d refused; groups: %+v", s.steps, s.trace.lines,
+			s.opened, st.Throttled+st.AcceptWaits, st.BytesIn, st.BytesOut, s.crew.hired, s.crew.refused, st.GroupSent)
 	})
 	return sum, lines
 }
