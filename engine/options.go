@@ -217,8 +217,10 @@ func WithSpin(d time.Duration) Option {
 // WithNoDelay sets TCP_NODELAY on accepted connections; the default is on.
 func WithNoDelay(on bool) Option { return func(o *options) { o.conn.NoDelay = on } }
 
-// WithKeepAlive sets idle time and interval of TCP keep-alive probes, in whole
-// seconds; 0 switches them off. The default is 15 s.
+// WithKeepAlive sets for how long nothing may come before the kernel probes the peer
+// (TCP keep-alive), in whole seconds; probes then follow each third of it. 0 switches
+// them off. The default is 15 s. It should be well below WithUserTimeout, which ends a
+// connection with an unanswered probe.
 func WithKeepAlive(d time.Duration) Option {
 	return func(o *options) {
 		if d != 0 && d < time.Second || d > 32767*time.Second {

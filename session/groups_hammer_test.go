@@ -35,7 +35,6 @@ type runner struct {
 	session *session.Session
 	driver  session.Driver
 	posted  atomic.Bool
-	leaves  bool // the loop is to close it
 	n       atomic.Int64
 }
 

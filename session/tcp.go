@@ -41,8 +41,8 @@ func (t TCP) NoDelay() (bool, error) {
 // keepAliveMax is the longest keep-alive time that Linux takes.
 const keepAliveMax = 32767 * time.Second
 
-// SetKeepAlive sets idle time and interval of keep-alive probes, from 1 s to
-// 32767 s in whole seconds; 0 switches the probes off. Where only the system as
+// SetKeepAlive sets for how long nothing may come before the peer is probed, from 1 s to
+// 32767 s in whole seconds; probes then follow each third of it. 0 switches them off. Where only the system as
 // a whole has such a time (OpenBSD) the probes are switched on all the same,
 // and the error is errors.ErrUnsupported.
 func (t TCP) SetKeepAlive(d time.Duration) error {

@@ -81,7 +81,7 @@ func TestOptionsAreInherited(t *testing.T) {
 			defer Kernel().Close(conn)
 			checkOptions(t, conn, map[Option]int{NoDelay: 1, KeepAlive: 1, KeepAliveSeconds: 77, UserTimeoutMillis: 4321})
 			interval, err := unix.GetsockoptInt(conn, unix.IPPROTO_TCP, unix.TCP_KEEPINTVL)
-			if interval != 77 || err != nil {
+			if interval != 77/keepAliveProbes || err != nil {
 				t.Errorf("TCP_KEEPINTVL = %d, %v", interval, err)
 			}
 		})
