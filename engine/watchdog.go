@@ -161,11 +161,11 @@ func (d *watchdog) lookAtLoop(l *loop, w *vigil, now time.Time) {
 	switch {
 	case s.session != nil && s == w.suspect && s != w.named:
 		w.named = s
-		l.stats.blockedHandlers.Add(1)
 		d.engine.log.blockedHandler(s.session.ID(), took, stack)
+		l.stats.blockedHandlers.Add(1) // whoever sees it finds the event, too
 	case span == &w.turn:
-		l.stats.blockedLoops.Add(1)
 		d.engine.log.blockedLoop(l.index, took, stack)
+		l.stats.blockedLoops.Add(1)
 	}
 	w.rest, w.suspect = watch{}, suspect{}
 }
@@ -201,9 +201,9 @@ func (d *watchdog) lookAtWorkers(l *loop, w *vigil, now time.Time) {
 		}
 		run.see([2]uint64{seat.run, done}, now)
 		if run.stuck(d.limit, now) {
-			l.stats.blockedHandlers.Add(1)
 			s := seat.session
 			d.engine.log.blockedHandler(s.ID(), now.Sub(run.since), func() string { return stackOfHandlers(s) })
+			l.stats.blockedHandlers.Add(1)
 		}
 	}
 	clear(d.seats)
