@@ -157,8 +157,8 @@ func (all *Groups) forget(r *room) {
 	}
 }
 
-// GroupStats are a group's counters at one moment. Messages are counted once for each
-// member; of what was published while it stayed, each member was delivered a message,
+// GroupStats are a group's counters at one moment. All but Published count a message
+// once for each member; of what was published while it stayed, each member was delivered a message,
 // or it is queued, dropped, expired or unsent.
 type GroupStats struct {
 	Members   int
