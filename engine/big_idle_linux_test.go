@@ -11,13 +11,15 @@ import (
 
 	"github.com/weirnet/weir/engine"
 	"github.com/weirnet/weir/internal/load"
+	"github.com/weirnet/weir/session"
+	"github.com/weirnet/weir/session/frame"
 )
 
 // What sessions cost that do nothing. The server is this process; the clients are
 // another one, since each may have 20,000 descriptors open.
 
 // idleServer is an engine as users run it, with its clients.
-func idleServer(t *testing.T) (*engine.Engine, *load.IdleChild) {
+func idleServer(t *testing.T, h session.Handler) (*engine.Engine, *load.IdleChild) {
 	t.Helper()
 	if !*big {
 		t.Skip("takes minutes and 20,000 descriptors: runs with -big")
@@ -25,7 +27,7 @@ func idleServer(t *testing.T) (*engine.Engine, *load.IdleChild) {
 	e, err := engine.New(engine.WithLogger(engine.NoLog{}))
 	must(t, err)
 	t.Cleanup(func() { check(t, e.Close()) })
-	l, err := e.Listen("tcp", "127.0.0.1:0", newEcho())
+	l, err := e.Listen("tcp", "127.0.0.1:0", h)
 	must(t, err)
 	exe, err := os.Executable()
 	must(t, err)
@@ -53,8 +55,15 @@ func readMemory(t *testing.T, forced bool) memory {
 // TestBigIdleMemory measures memory per idle session, after one echo on each, as
 // the slope from 2,000 to 18,000.
 func TestBigIdleMemory(t *testing.T) {
+	bytes, err := frame.NewFixed(1) // so that any echo is made of frames
+	must(t, err)
+	t.Run("raw", func(t *testing.T) { idleMemory(t, newEcho(), 300) })
+	t.Run("framed", func(t *testing.T) { idleMemory(t, session.Framed(newEcho(), bytes), 350) })
+}
+
+func idleMemory(t *testing.T, h session.Handler, most int64) {
 	const few, many = 2000, 18_000
-	e, clients := idleServer(t)
+	e, clients := idleServer(t, h)
 	measure := func(conns int) (unforced, forced memory) {
 		must(t, clients.Grow(conns))
 		until(t, "all open", func() bool { return e.Stats().Sessions == conns })
@@ -67,11 +76,11 @@ func TestBigIdleMemory(t *testing.T) {
 	without := slope(unforced1.resident, unforced2.resident)
 	t.Logf("bytes per idle session: resident %d, heap %d after a forced GC; resident %d, heap %d without",
 		resident, heap, without, slope(unforced1.heap, unforced2.heap))
-	if resident > 300 || heap > 300 {
-		t.Errorf("%d bytes resident and %d of heap per idle session, want at most 300", resident, heap)
+	if resident > most || heap > most {
+		t.Errorf("%d bytes resident and %d of heap per idle session, want at most %d", resident, heap, most)
 	}
-	if without > 450 {
-		t.Errorf("%d bytes resident per idle session without a forced GC, want at most 450", without)
+	if without > most*3/2 {
+		t.Errorf("%d bytes resident per idle session without a forced GC, want at most %d", without, most*3/2)
 	}
 	took, err := clients.Probe()
 	must(t, err)
@@ -84,7 +93,7 @@ func TestBigIdleMemory(t *testing.T) {
 // TestBigSilentCPU measures what 10,000 silent sessions cost in processor time.
 func TestBigSilentCPU(t *testing.T) {
 	const period = 10 * time.Second
-	e, clients := idleServer(t)
+	e, clients := idleServer(t, newEcho())
 	must(t, clients.Grow(10_000))
 	until(t, "all open", func() bool { return e.Stats().Sessions == 10_000 })
 	runtime.GC()
