@@ -29,15 +29,23 @@ type testHub struct {
 	size  int
 	spoil func(conn, number int, message []byte) []byte
 
-	mu    sync.Mutex
-	conns []net.Conn
-	sent  []int
+	mu     sync.Mutex
+	conns  []net.Conn
+	sent   []int
+	joined chan struct{}
 }
 
 func startHub(t *testing.T, size int, spoil func(conn, number int, message []byte) []byte) string {
 	t.Helper()
-	h := &testHub{size: size, spoil: spoil}
-	return startServer(t, "tcp4", h.serve).address
+	_, address := startNumberedHub(t, size, spoil)
+	return address
+}
+
+// startNumberedHub is startHub; joined tells of each connection that has its number.
+func startNumberedHub(t *testing.T, size int, spoil func(conn, number int, message []byte) []byte) (joined <-chan struct{}, address string) {
+	t.Helper()
+	h := &testHub{size: size, spoil: spoil, joined: make(chan struct{}, 1000)}
+	return h.joined, startServer(t, "tcp4", h.serve).address
 }
 
 func (h *testHub) serve(c net.Conn) {
@@ -45,6 +53,7 @@ func (h *testHub) serve(c net.Conn) {
 	h.conns = append(h.conns, c)
 	h.sent = append(h.sent, 0)
 	h.mu.Unlock()
+	h.joined <- struct{}{}
 	message := make([]byte, h.size)
 	for {
 		if _, err := io.ReadFull(c, message); err != nil {
@@ -422,16 +431,18 @@ func TestFanReaderTellsWhatCame(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			c := fanConfig(startHub(t, hubMessage, func(conn, number int, m []byte) []byte {
+			joined, address := startNumberedHub(t, hubMessage, func(conn, number int, m []byte) []byte {
 				if conn == 0 {
 					return test.spoil(number, m)
 				}
 				return m
-			}))
+			})
+			c := fanConfig(address)
 			reader, err := load.StartFanReader(t.Context(), executable(t), []string{childArgument}, c)
 			if err != nil {
 				t.Fatal(err)
 			}
+			<-joined // it is number 0
 			f := newFan(t, c)
 			if _, err := f.Run(t.Context(), load.FanRun{InFlight: 4, Messages: 20, Duration: time.Minute}, nil); err != nil {
 				t.Fatal(err)
