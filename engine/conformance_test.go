@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/weirnet/weir/engine"
+	"github.com/weirnet/weir/session"
 )
 
 // The conformance suite: what is promised to users, checked over real sockets,
@@ -79,6 +80,17 @@ var scenarios = []struct {
 
 	{"senders keep their order", sendersKeepOrder},
 	{"a group sends to all its members", groupSends},
+	{"group members come and go", groupChurn},
+	{"a group's snapshot and what follows", groupSnapshot},
+	{"a group sends to all but one", groupExcept},
+	{"a group ends with its last member", groupEnds},
+	{"users have sessions", usersHaveSessions},
+	{"a slow member, close", slowMember(session.CloseSlow)},
+	{"a slow member, drop-oldest", slowMember(session.DropOldest)},
+	{"a slow member, drop-newest", slowMember(session.DropNewest)},
+	{"a slow member, conflate", slowMember(session.Conflate)},
+	{"close of one who is behind a group", closeWhileBehind},
+	{"a backplane joins engines", backplaneJoinsEngines},
 	{"Broadcast and SendTo", broadcasts},
 	{"Broadcast to one that does not read", broadcastToSlow},
 	{"SendOwned releases once", sendOwnedReleases},
@@ -91,6 +103,12 @@ var scenarios = []struct {
 	{"handlers are swapped", handlersSwapped},
 	{"half-open sessions", halfOpenSessions},
 	{"frames are kept", framesKept},
+	{"frames are echoed", framesEchoed},
+	{"a large frame", largeFrame},
+	{"bad frames", badFrames},
+	{"lines, then frames", upgrade},
+	{"a frame that is not finished in time", frameTimeout},
+	{"frames to one that does not read", framesToSlowReader},
 
 	{"a dead id finds nobody", deadIDFindsNobody},
 	{"Kick and Count", kickByID},
@@ -106,7 +124,9 @@ var scenarios = []struct {
 	{"Shutdown aborts when the time is up", shutdownAborts},
 	{"Serve drains when its context ends", serveDrains},
 	{"handlers cannot wait for themselves", handlersCannotWait},
+	{"Shutdown drains what groups owe", shutdownWithLaggards},
 	{"Stop from a handler", stopFromHandler},
+	{"Stop behind a message to a group", stopBehindPublish},
 	{"Close aborts", closeAborts},
 }
 
