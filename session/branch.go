@@ -169,6 +169,7 @@ func (b *branch) part(m *membership) {
 		b.tally.queued -= m.behind.clear()
 		m.session.catchUp(m)
 	}
+	m.session.left(m)
 	if b.holes > len(b.members)/2 && b.batch.messages == 0 {
 		b.fill()
 	}
@@ -251,9 +252,9 @@ func (b *branch) give(m *membership) {
 	case t.messages == 0:
 		return
 	case m.behind == nil:
-		gone, open = m.session.give(t)
+		gone, open = m.session.give(t, m)
 	default:
-		open = m.session.takesMore()
+		open = m.session.takesMore(m)
 	}
 	b.tally.delivered += gone
 	switch {

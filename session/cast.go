@@ -95,7 +95,7 @@ func (d Driver) Cast(c *Cast) bool {
 	r := run{page: p, last: 1}
 	runs, views := [...]run{r}, [...][]byte{r.bytes()}
 	t := batch{runs: runs[:], views: views[:], bytes: r.size(), messages: 1}
-	gone, open := d.s.give(&t)
+	gone, open := d.s.give(&t, nil)
 	return gone > 0 || open && d.s.queueCast(r)
 }
 

@@ -142,13 +142,13 @@ func TestEverySplitGivesTheSameMessages(t *testing.T) {
 					f.link.took, f.link.calls = nil, nil
 					f.wantIdle()
 				}
-				step := 1
+				step := 2
 				if checkingBuild || testing.Short() {
 					step = 5
 				}
 				for i := 0; i <= len(stream); i += step {
 					round(stream[:i], stream[i:])
-					for j := i; j <= min(i+40, len(stream)); j += 3 * step {
+					for j := i; j <= min(i+40, len(stream)); j += 5 * step {
 						round(stream[:i], stream[i:j], stream[j:])
 					}
 				}

@@ -11,15 +11,15 @@ import (
 // give gives t to the kernel, if nothing is queued, and returns how many of its
 // messages are gone: the kernel has them, or their rest is queued. The others are to
 // wait for feed. It reports false if the session takes no more messages.
-func (s *Session) give(t *batch) (gone int, open bool) {
+func (s *Session) give(t *batch, m *membership) (gone int, open bool) {
 	s.mu.Lock()
-	if s.takes() && s.queued() > 0 && s.writeFree() {
+	if s.takes(m) && s.queued() > 0 && s.writeFree() {
 		s.carry() // what a handler has sent so far does not gather any longer
 	}
-	if s.takes() && s.queued() == 0 && s.writeFree() {
+	if s.takes(m) && s.queued() == 0 && s.writeFree() {
 		gone = s.writePast(t)
 	}
-	open = s.takes() // others may have closed it during a write
+	open = s.takes(m) // others may have closed it during a write
 	if open && gone == t.messages && s.out == nil {
 		s.mu.Unlock() // nothing has changed that the loop must know
 	} else {
@@ -28,16 +28,17 @@ func (s *Session) give(t *batch) (gone int, open bool) {
 	return gone, open
 }
 
-// takes tells whether the session takes messages. The caller holds the lock.
-func (s *Session) takes() bool {
-	return s.State() == Open && s.flags&(finWanted|aborted|failed|departed) == 0
+// takes tells whether the session takes messages, for a stay if m is not nil. The caller
+// holds the lock.
+func (s *Session) takes(m *membership) bool {
+	return s.State() == Open && s.flags&(finWanted|aborted|failed|departed) == 0 && (m == nil || !m.cut)
 }
 
 // takesMore is takes for who does not hold the lock.
-func (s *Session) takesMore() bool {
+func (s *Session) takesMore(m *membership) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.takes()
+	return s.takes(m)
 }
 
 // writePast writes t past the queue, which is empty, and returns how many of its
@@ -151,6 +152,11 @@ func (s *Session) feedOne(m *membership) {
 	b := m.branch
 	t := &b.scratch
 	*t = batch{runs: t.runs[:0], views: t.views[:0]}
+	if m.cut {
+		unsent := m.behind.clear()
+		b.tally.unsent += unsent
+		b.tally.queued -= unsent
+	}
 	now := b.stream.room.all.now()
 	expired := m.behind.dropExpired(now)
 	b.tally.expired += expired
@@ -182,5 +188,5 @@ func (s *Session) feedOne(m *membership) {
 func (s *Session) closeSlow(cause error) bool {
 	s.mu.Lock()
 	defer s.unlock()
-	return s.takes() && s.end(ReasonSlowConsumer, cause, aborted) == nil
+	return s.takes(nil) && s.end(ReasonSlowConsumer, cause, aborted) == nil
 }

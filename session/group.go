@@ -52,13 +52,15 @@ func (g *Group) Join(s *Session) error { return g.JoinAfter(s, nil) }
 
 // JoinAfter is Join that first calls snapshot, during which nothing is published to
 // the group: what snapshot sends to s, with s.Send, is all that was before, and what
-// the group sends is all that comes after. Snapshot must not block or use the group. If
+// the group sends is all that comes after; what s has not been given of an earlier stay it
+// does not get any more. Snapshot must not block or use the group. If
 // it returns an error, s does not join, and JoinAfter returns it.
 func (g *Group) JoinAfter(s *Session, snapshot func() error) error {
 	r := g.enter(true)
 	defer r.unlock()
 	defer r.retire() // if nobody has joined
 	if r.members[s] == nil && snapshot != nil {
+		s.cutShort(r)
 		if err := snapshot(); err != nil {
 			return err
 		}
@@ -66,8 +68,8 @@ func (g *Group) JoinAfter(s *Session, snapshot func() error) error {
 	return r.join(s)
 }
 
-// Leave ends the stay of s: it gets what was published before, and nothing later. The
-// error is ErrNotMember.
+// Leave ends the stay of s: it gets what was published before, if it is not behind, and
+// nothing later. The error is ErrNotMember.
 func (g *Group) Leave(s *Session) error {
 	r := g.enter(false)
 	if r == nil {

@@ -765,8 +765,12 @@ func (a *actor) check() {
 		w.wrong("%d own messages came, %d were sent", own+1, a.sends)
 	}
 	for g, room := range w.rooms {
+		last := -1 // where the last message of earlier stays is
 		for _, st := range a.stays[g] {
-			a.checkStay(room, st, got[g], owns)
+			if snapshot, there := owns[st.order]; there && snapshot < last {
+				w.wrong("a message of an earlier stay came behind the snapshot of the next")
+			}
+			last = max(last, a.checkStay(room, st, got[g], owns))
 		}
 		if len(got[g]) > 0 {
 			w.wrong("session %d got %d messages of group %d that were not for it", a.session.ID(), len(got[g]), g)
@@ -775,8 +779,9 @@ func (a *actor) check() {
 }
 
 // checkStay takes from got, which is where in the stream each message came, what is
-// right.
-func (a *actor) checkStay(room *modelRoom, st stay, got, owns map[int]int) {
+// right, and returns where the last one was.
+func (a *actor) checkStay(room *modelRoom, st stay, got, owns map[int]int) (last int) {
+	last = -1
 	w, until := a.world, st.until
 	if until < 0 {
 		until = len(room.sent)
@@ -789,6 +794,9 @@ func (a *actor) checkStay(room *modelRoom, st stay, got, owns map[int]int) {
 			continue // and is found to be left over
 		}
 		delete(got, number)
+		if came {
+			last = max(last, at)
+		}
 		snapshot, there := owns[st.order]
 		switch {
 		case came && st.order >= 0 && (!there || snapshot > at):
@@ -803,6 +811,7 @@ func (a *actor) checkStay(room *modelRoom, st stay, got, owns map[int]int) {
 	if gap >= 0 && st.until < 0 && !a.mute && a.session.State() == session.Open {
 		w.wrong("session %d: message %d did not come", a.session.ID(), gap)
 	}
+	return last
 }
 
 // count counts what came of groups.

@@ -199,9 +199,9 @@ func (m *member) ended() error {
 func TestStuckMemberHoldsLittleMemory(t *testing.T) {
 	const limit = 64 << 10
 	const most = 2*limit + 100<<10
-	count := 20_000
+	count := 8000
 	if testing.Short() || checkingBuild {
-		count = 5000
+		count = 4000
 	}
 	text := bytes.Repeat([]byte("x"), 300)
 	for name, publish := range map[string]func(g *session.Group, n int, random *rand.Rand, stuck *member) session.Notice{

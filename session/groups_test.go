@@ -234,6 +234,62 @@ func TestJoinAfterSnapshot(t *testing.T) {
 	}
 }
 
+// Who leaves and joins again with a snapshot gets nothing behind it that the snapshot has:
+// not what was on the way, and not what waited.
+func TestSnapshotEndsAnEarlierStay(t *testing.T) {
+	for _, alone := range []bool{false, true} { // then it is another room of the same name
+		h := newHall(t, session.GroupConfig{}, 1)
+		g := h.groups.Group("g")
+		m := h.join(g, 1)[0]
+		if !alone {
+			h.join(g, 1)
+		}
+		resync := func(text string) {
+			must(t, g.Leave(m.session))
+			must(t, g.JoinAfter(m.session, func() error { return m.session.Send([]byte(text)) }))
+		}
+		must(t, g.Send([]byte("on the way ")))
+		resync("first ")
+		h.publish(g, "a ")
+		h.wantTook(m, "first a ")
+		m.stick(3)
+		h.publish(g, "begun ", "waits ")
+		resync("second ")
+		m.driver.Writable()
+		must(t, g.Send([]byte("b ")))
+		h.run()
+		m.thaw()
+		h.wantTook(m, "first a begun second b ")
+		m.during = func() { // while it is being written
+			m.during = nil
+			resync("third ")
+		}
+		m.script = []answer{{n: 2}}
+		must(t, g.Send([]byte("c ")))
+		must(t, g.Send([]byte("d ")))
+		h.run()
+		m.thaw()
+		h.publish(g, "e ")
+		h.wantTook(m, "first a begun second b c third e ")
+		if st := statsOf(h); st.Unsent != 3 || st.Queued != 0 {
+			t.Errorf("counted %+v", st)
+		}
+		m.during = func() { // as a plain Join does not
+			m.during = nil
+			must(t, g.Leave(m.session))
+			must(t, g.Join(m.session))
+		}
+		m.script = []answer{{n: 2}}
+		must(t, g.Send([]byte("f ")))
+		must(t, g.Send([]byte("g ")))
+		h.run()
+		m.thaw()
+		if got := m.taken(); !strings.HasSuffix(got, "e f ") && !strings.HasSuffix(got, "e f g ") {
+			t.Errorf("the kernel took %q", got)
+		}
+	}
+}
+
 func TestGroupIsGoneWhenEmpty(t *testing.T) {
 	h := newHall(t, session.GroupConfig{}, 2)
 	g, other := h.groups.Group("g"), h.groups.Group("g")

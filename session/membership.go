@@ -1,6 +1,7 @@
 package session
 
 import (
+	"slices"
 	"sync/atomic"
 )
 
@@ -15,6 +16,8 @@ type membership struct {
 	from    uint64 // messages before the stay
 	until   uint64 // and at its end
 	excepts int    // messages that were for the others only
+
+	cut bool // another stay began with a snapshot: what was not given is out of date; guarded by the session's lock
 
 	// The loop's.
 	place  int32 // index in the branch's members; -1 before and after
@@ -36,6 +39,7 @@ type extra struct {
 	ctx     *sessionContext // of Context
 	quota   quota           // where it is limited what peers send
 	groups  []*membership   // in the order of joining; guarded by the session's lock
+	leaving []*membership   // those that are over, and not yet for the loop; likewise
 	lagging []*membership   // those behind; the loop's
 }
 
@@ -70,10 +74,28 @@ func (s *Session) strike(m *membership) {
 	if s.flags&departed != 0 {
 		return
 	}
-	for i, g := range s.extra.groups {
-		if g == m {
-			s.extra.groups = append(s.extra.groups[:i], s.extra.groups[i+1:]...)
-			return
+	s.extra.groups = slices.DeleteFunc(s.extra.groups, func(other *membership) bool { return other == m })
+	s.extra.leaving = append(s.extra.leaving, m)
+}
+
+// left forgets that m is leaving: its branch knows. On the loop.
+func (s *Session) left(m *membership) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.extra.leaving = slices.DeleteFunc(s.extra.leaving, func(other *membership) bool { return other == m })
+}
+
+// cutShort ends earlier stays in a room, or in the one of the same name before it, at
+// once: what was published and not begun must not come behind a snapshot that has it.
+func (s *Session) cutShort(r *room) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.extra == nil {
+		return
+	}
+	for _, m := range s.extra.leaving {
+		if other := m.branch.stream.room; other.all == r.all && other.name == r.name {
+			m.cut = true
 		}
 	}
 }
