@@ -96,8 +96,8 @@ type castOrder struct {
 }
 
 // castsPerTurn is how many sessions are given a message in a turn. At some
-// microseconds each, the others wait for a few milliseconds.
-const castsPerTurn = 512
+// microseconds each, the others wait for about a millisecond.
+const castsPerTurn = 128
 
 func (k *caster) init(l *loop) {
 	k.loop = l

@@ -69,8 +69,8 @@ const (
 	batchRuns = 64
 
 	// givesPerTurn is how many members are given something in a turn. At some
-	// microseconds each, the loop's other sessions wait for a few milliseconds.
-	givesPerTurn = 512
+	// microseconds each, the loop's other sessions wait for about a millisecond.
+	givesPerTurn = 128
 
 	// keptOrders is how long a list of orders may be that is kept for the next turn.
 	keptOrders = 1024

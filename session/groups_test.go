@@ -353,7 +353,7 @@ func TestKickClosesAllMembers(t *testing.T) {
 func TestLargeGroupTakesTurns(t *testing.T) {
 	h := newHall(t, session.GroupConfig{}, 1)
 	g := h.groups.Group("g")
-	members := h.join(g, 1300)
+	members := h.join(g, 340)
 	must(t, g.Send([]byte("first ")))
 	var given []int
 	for turn := 0; h.errands[0].RunAll() > 0; turn++ {
@@ -366,12 +366,12 @@ func TestLargeGroupTakesTurns(t *testing.T) {
 		case 0: // comes while the first is under way
 			must(t, g.Send([]byte("second")))
 			must(t, g.Leave(members[0].session))
-			must(t, g.Leave(members[1299].session))
+			must(t, g.Leave(members[339].session))
 			members[1].close()    // has been given the first
-			members[1298].close() // has not
+			members[338].close() // has not
 		}
 	}
-	if fmt.Sprint(given) != "[512 512 512 512 512 37]" {
+	if fmt.Sprint(given) != "[128 128 128 128 128 37]" {
 		t.Errorf("members given something in each turn: %v", given)
 	}
 	for i, m := range members {
@@ -379,12 +379,12 @@ func TestLargeGroupTakesTurns(t *testing.T) {
 		switch i {
 		case 1:
 			want = "first "
-		case 1298:
+		case 338:
 			want = ""
 		}
 		h.wantTook(m, want)
 	}
-	wantStats(t, g.Stats(), session.GroupStats{Members: 1296, Published: 2, Delivered: 2600 - 3, Unsent: 3})
+	wantStats(t, g.Stats(), session.GroupStats{Members: 336, Published: 2, Delivered: 680 - 3, Unsent: 3})
 }
 
 // While somebody else writes for the session, what the group sends waits, and the loop
