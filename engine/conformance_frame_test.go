@@ -149,11 +149,9 @@ func badFrames(t *testing.T, s setting) {
 			t.Errorf("%s: closed because of %v, want %v", name, end, bad.want)
 		}
 	}
-	v.probe.mu.Lock()
-	defer v.probe.mu.Unlock()
-	if n := v.engine.Stats().Closed[session.ReasonProtocolError.String()]; n != 4 {
-		t.Errorf("%d closed for protocol errors, want 4", n)
-	}
+	until(t, "four closed for protocol errors", func() bool {
+		return v.engine.Stats().Closed[session.ReasonProtocolError.String()] == 4
+	})
 }
 
 // upgrade: a handshake in lines, and then frames, some of which came with it.

@@ -367,7 +367,7 @@ func TestLargeGroupTakesTurns(t *testing.T) {
 			must(t, g.Send([]byte("second")))
 			must(t, g.Leave(members[0].session))
 			must(t, g.Leave(members[339].session))
-			members[1].close()    // has been given the first
+			members[1].close()   // has been given the first
 			members[338].close() // has not
 		}
 	}
