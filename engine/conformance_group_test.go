@@ -636,3 +636,41 @@ func sessionOf(v *server, group string) (first *session.Session) {
 	}
 	return nil
 }
+
+// TestGroupsWhileTheEngineEnds: whoever publishes, joins and leaves while the engine is
+// closed gets an error at most, and no memory is left.
+func TestGroupsWhileTheEngineEnds(t *testing.T) {
+	for _, mode := range []engine.Mode{engine.Pool, engine.Inline} {
+		t.Run(mode.String(), func(t *testing.T) {
+			for range amount(100, 5, 3) {
+				v := serve(t, "tcp4", newProbe(), engine.WithMode(mode), engine.WithLoops(2))
+				g := v.engine.Group("g")
+				var stop atomic.Bool
+				var all sync.WaitGroup
+				for range 4 {
+					c, held := v.open()
+					must(t, g.Join(held))
+					all.Go(func() { _, _ = io.Copy(io.Discard, c) })
+					all.Go(func() {
+						for !stop.Load() {
+							_ = g.Send(groupMessage(0, 0))
+							if g.Leave(held) == nil {
+								_ = g.Join(held)
+							}
+							runtime.Gosched()
+						}
+					})
+				}
+				until(t, "some messages", func() bool { return v.engine.Stats().GroupSent.Delivered > 100 })
+				must(t, v.engine.Close())
+				stop.Store(true)
+				all.Wait()
+				st := v.engine.Stats()
+				if st.Groups != 0 || st.GroupSent.Queued != 0 {
+					t.Errorf("%d groups are left: %+v", st.Groups, st.GroupSent)
+				}
+				v.mustBeClean()
+			}
+		})
+	}
+}

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/weirnet/weir/internal/transport"
 )
 
 // newTestMailbox returns a mailbox, and a channel that holds the wake-ups.
@@ -211,5 +213,66 @@ func BenchmarkMailboxPost(b *testing.B) {
 		m.post(&c)
 		m.takeConns()
 		c.posted.Store(notPosted)
+	}
+}
+
+// Errands wake a loop that sleeps, once.
+func TestErrandsWakeTheLoop(t *testing.T) {
+	m, wakes := newTestMailbox(0)
+	ran := 0
+	x := transport.Errand{Run: func() { ran++ }}
+	m.leave(&x)
+	if len(wakes) != 0 || m.empty() || m.sleep() {
+		t.Error("a loop that is awake is woken, or one with an errand sleeps")
+	}
+	if m.errands.RunAll(); !m.sleep() {
+		t.Error("the loop may not sleep")
+	}
+	m.leave(&x)
+	m.leave(&x)
+	if len(wakes) != 1 {
+		t.Errorf("%d wake-ups, want 1", len(wakes))
+	}
+	if m.errands.RunAll(); ran != 2 {
+		t.Errorf("ran %d times, want 2", ran)
+	}
+}
+
+// What is left with a loop that ends, or has ended, is done by whoever leaves it: one at a
+// time, and never left lying. An errand may leave another one, or itself.
+func TestErrandsAfterTheEnd(t *testing.T) {
+	for range 200 {
+		m, _ := newTestMailbox(0)
+		var working atomic.Int32
+		var written, seen [4]atomic.Int64
+		var all [4]transport.Errand
+		for i := range all {
+			all[i].Run = func() {
+				if working.Add(1) != 1 {
+					t.Error("two errands at a time")
+				}
+				if n := written[i].Load(); seen[i].Swap(n) != n {
+					m.leave(&all[(i+1)%len(all)])
+					m.leave(&all[i])
+				}
+				working.Add(-1)
+			}
+		}
+		var wg sync.WaitGroup
+		for i := range all {
+			wg.Go(func() {
+				for range 20 {
+					written[i].Add(1)
+					m.leave(&all[i])
+				}
+			})
+		}
+		wg.Go(m.doErrands)
+		wg.Wait()
+		for i := range all {
+			if !m.errands.Empty() || seen[i].Load() != written[i].Load() {
+				t.Fatalf("errand %d saw %d of %d", i, seen[i].Load(), written[i].Load())
+			}
+		}
 	}
 }
