@@ -179,6 +179,9 @@ func TestGroupHammer(t *testing.T) {
 	stop.Store(true)
 	gatherers.Wait()
 	c.end()
+	for _, r := range roamers {
+		r.look() // the rest of what has begun
+	}
 	for _, r := range stayers {
 		if err := checkNumbered(r.took, publishers, messages); err != nil {
 			t.Error(err)
