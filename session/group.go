@@ -117,7 +117,9 @@ func (g *Group) SendExcept(s *Session, p []byte) error {
 // Publish gives n to all members. Its bytes may be used again when it returns. It
 // never waits for members: nil means that each is given the message, or that Stats
 // will count it for that member as dropped, expired or unsent. To a group without
-// members it does nothing. Messages that handlers publish go out when those return.
+// members it does nothing. Messages that handlers publish go out when those return. A
+// session that is closing gets nothing any more, not even what was published just before:
+// its last word is Session.SendAndClose.
 //
 // ErrBufferFull means that loops are far behind with the group, by more than the cap
 // of a session's output, and nobody gets the message; an error of the codec, like
