@@ -75,7 +75,7 @@ func readGroup(c io.Reader, publishers, messages int) error {
 
 // Marks of the tests' own, where a publisher's number would be.
 const (
-	markStay = 1<<32 + iota // a stay begins
+	markStay = 1<<30 + iota // a stay begins
 	markEnd                 // nothing comes any more
 )
 
