@@ -56,7 +56,7 @@ type stay struct {
 	snapshot int            // bytes of the session's own that are to leave before any post
 }
 
-const forever = 1 << 40
+const forever = 1 << 30
 
 // gather makes some groups.
 func (s *simulation) gather() {
