@@ -51,7 +51,7 @@ func networkOf(peer netip.Addr) network {
 
 // WithMaxSessions bounds how many sessions the engine has at once, those that drain
 // included; a connection above that is accepted and reset, and counted in
-// Stats.RefusedFull. 0 switches it off. The default is off: there are places for 16
+// Stats.RefusedFull. Sessions of Dial and AdoptConn do not count. 0 switches it off. The default is off: there are places for 16
 // million.
 func WithMaxSessions(n int) Option {
 	return func(o *options) {
@@ -64,7 +64,7 @@ func WithMaxSessions(n int) Option {
 
 // WithMaxPerAddress does the same for the sessions of one peer address, counted in
 // Stats.RefusedCrowded. An IPv6 address counts together with all others that have its
-// first 64 bits. Unix sockets have no address, and no such limit. The default is off.
+// first 64 bits. Sessions of Dial and AdoptConn do not count. Unix sockets have no address, and no such limit. The default is off.
 func WithMaxPerAddress(n int) Option {
 	return func(o *options) {
 		if n < 0 {

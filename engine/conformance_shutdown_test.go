@@ -111,9 +111,12 @@ func handlersCannotWait(t *testing.T, s setting) {
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
 		_, listenErr := v.engine.Listen("tcp", "127.0.0.1:0", newProbe())
+		_, dialErr := v.engine.Dial(ctx, "tcp", "127.0.0.1:1", newProbe())
+		_, adoptErr := v.engine.AdoptConn(nil, newProbe())
 		for call, err := range map[string]error{
 			"Serve": v.engine.Serve(ctx), "Shutdown": v.engine.Shutdown(ctx),
 			"Close": v.engine.Close(), "Listen": listenErr,
+			"Dial": dialErr, "AdoptConn": adoptErr,
 		} {
 			if !errors.Is(err, engine.ErrDeadlock) {
 				t.Errorf("%s in %s: %v, want ErrDeadlock", call, from, err)

@@ -118,6 +118,11 @@ var scenarios = []struct {
 	{"socket options", socketOptions},
 	{"a duplicate descriptor lives on", duplicateLivesOn},
 
+	{"Dial", dials},
+	{"AdoptConn", adoptsConns},
+	{"Dial is not admission's business", dialsAreNotAdmitted},
+	{"errors of Dial", dialErrors},
+
 	{"Shutdown drains", shutdownDrains},
 	{"Shutdown spreads over time", drainSpreads},
 	{"Shutdown aborts what has not had its turn", drainSpreadExpires},

@@ -39,26 +39,28 @@ type conn struct {
 type connFlags uint32
 
 const (
-	fresh     connFlags = 1 << iota // placed on this loop, not yet opened
-	local                           // a unix socket
-	readable                        // there may be something to read
-	mustDrain                       // a short read does not prove that there is not
-	received                        // something has been received
-	sawFIN                          // the peer sends no more
-	hungUp                          // the connection is dead in both directions
-	paused                          // not to be read
-	behind                          // the same, only because the handlers are
-	throttled                       // the same, only because the peer sent too much
-	stuck                           // output waits for the kernel, since waitingAt
-	armed                           // a unix socket is told of room for output
-	failing                         // output failed: read the rest and close
-	ending                          // the session drains
-	expired                         // its lifetime is over: it ends when its handlers have caught up
-	lingering                       // our FIN is out, the peer's is awaited, since waitingAt
-	listed                          // in the loop's ready list
-	dirty                           // in the loop's dirty list
-	marked                          // to be closed in this turn
-	gone                            // closed; waits for the last count
+	fresh      connFlags = 1 << iota // placed on this loop, not yet opened
+	local                            // a unix socket
+	readable                         // there may be something to read
+	mustDrain                        // a short read does not prove that there is not
+	received                         // something has been received
+	sawFIN                           // the peer sends no more
+	hungUp                           // the connection is dead in both directions
+	paused                           // not to be read
+	behind                           // the same, only because the handlers are
+	throttled                        // the same, only because the peer sent too much
+	stuck                            // output waits for the kernel, since waitingAt
+	armed                            // a unix socket is told of room for output
+	failing                          // output failed: read the rest and close
+	ending                           // the session drains
+	expired                          // its lifetime is over: it ends when its handlers have caught up
+	lingering                        // our FIN is out, the peer's is awaited, since waitingAt
+	listed                           // in the loop's ready list
+	dirty                            // in the loop's dirty list
+	marked                           // to be closed in this turn
+	gone                             // closed; waits for the last count
+	invited                          // dialled or adopted, not accepted: admission does not count it
+	duplicated                       // somebody else has its socket, too
 )
 
 // The methods below are transport.Link: any goroutine with a count may call them.

@@ -42,7 +42,15 @@ type Engine struct {
 	placed          atomic.Uint64 // connections placed so far by RoundRobin
 	pausedAcceptors atomic.Int32  // for lack of descriptors or memory
 	openAcceptors   atomic.Int32
+	placing         atomic.Int32 // connections that were not accepted and are being placed
 	serving         atomic.Bool
+
+	dialled    atomic.Uint64
+	dialErrors atomic.Uint64
+	adopted    atomic.Uint64
+
+	dials    context.Context // ends when the engine begins to stop
+	endDials context.CancelFunc
 
 	mu      sync.Mutex
 	running int // loops
@@ -85,6 +93,7 @@ func assemble(opts []Option) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{options: o, deps: o.deps, seed: maphash.MakeSeed(), ended: make(chan struct{})}
+	e.dials, e.endDials = context.WithCancel(context.Background())
 	e.fillDeps()
 	e.log = events{ring: newLogRing(o.logger), clock: e.deps.Clock}
 	e.pool = buffer.NewPool(buffer.Config{MaxIdleBytes: o.idleBuffers, Debug: o.debugBuffers})
@@ -123,6 +132,9 @@ func (e *Engine) fillDeps() {
 	}
 	if e.deps.NewPoller == nil {
 		e.deps.NewPoller = poller.Open
+	}
+	if e.deps.Dial == nil {
+		e.deps.Dial = e.connect
 	}
 }
 

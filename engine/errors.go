@@ -18,7 +18,7 @@ var (
 	// ErrNotFound: no session has this id any more, or ever had.
 	ErrNotFound = errors.New("engine: no such session")
 
-	// ErrDeadlock: Listen, Adopt, Serve, Shutdown or Close was called from a
+	// ErrDeadlock: Listen, Adopt, Dial, AdoptConn, Serve, Shutdown or Close was called from a
 	// handler or task, which they would wait for. Stop may be called there.
 	ErrDeadlock = session.ErrDeadlock
 

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net"
 	"runtime/debug"
@@ -23,6 +25,7 @@ import (
 //	over_limit    as close                                          (warning)
 //	panic         session, value, stack                             (error)
 //	accept_error  what, cause                                       (warning)
+//	dial_error    network, address, cause                           (warning)
 //	overload      policy, waiting                                   (warning)
 //	drain         sessions
 //	failed        cause                                             (error)
@@ -42,6 +45,7 @@ type events struct {
 	stuck  throttle // handlers
 	late   throttle // loops
 	accept [acceptTroubles]throttle
+	dial   throttle
 }
 
 // acceptTrouble is what can go wrong on a connection's way from the listener to
@@ -151,6 +155,19 @@ func (e *events) acceptError(what acceptTrouble, err error) {
 	}
 }
 
+// dialError tells that a dial failed, unless nobody wants it any more.
+func (e *events) dialError(network, address string, err error) {
+	if errors.Is(err, context.Canceled) || errors.Is(err, ErrStopped) {
+		return
+	}
+	skipped, ok := e.dial.pass(e.second())
+	if ok && e.ring.enabled(Warn) {
+		e.ring.put(Warn, "dial_error", []Field{
+			Text("network", network), Text("address", address), cause(err), Number("skipped", skipped),
+		})
+	}
+}
+
 // overloaded tells that the executor refused work, what becomes of it, and how many
 // sessions wait.
 func (e *events) overloaded(policy string, waiting int) {
@@ -200,7 +217,8 @@ func (e *events) stats(st Stats) {
 	}
 	fields := []Field{
 		Number("accepted", int64(st.Accepted)), Number("refused", int64(st.Refused)),
-		Number("opened", int64(st.Opened)),
+		Number("dialled", int64(st.Dialled)), Number("dial_errors", int64(st.DialErrors)),
+		Number("adopted", int64(st.Adopted)), Number("opened", int64(st.Opened)),
 		Number("bytes_in", int64(st.BytesIn)), Number("bytes_out", int64(st.BytesOut)),
 		Number("unsent", int64(st.Unsent)), Number("unhandled", int64(st.Unhandled)),
 		Number("aborted", int64(st.Aborted)), Number("overloads", int64(st.Overloads)),

@@ -15,6 +15,10 @@ import (
 // open registers a new conn and opens its session.
 func (l *loop) open(c *conn) {
 	c.flags &^= fresh
+	if l.obeyed != orderRun && c.flags&invited != 0 {
+		l.refuseInvited(c, ErrStopped)
+		return
+	}
 	c.openedAt = l.tickOf(l.now)
 	c.activeAt = c.openedAt
 	c.sentSeen = 0
@@ -23,6 +27,10 @@ func (l *loop) open(c *conn) {
 		interest |= poller.Write
 	}
 	if err := l.poller.Add(int(c.fd), interest, poller.Token(c.id)); err != nil {
+		if c.flags&invited != 0 {
+			l.refuseInvited(c, err)
+			return
+		}
 		l.engine.log.acceptError(acceptRegister, err)
 		l.stats.refused.Add(1)
 		c.drive().End(session.ReasonIOError, err, true)
@@ -91,7 +99,7 @@ func (l *loop) close(c *conn) {
 			l.stats.aborted.Add(1)
 		}
 	}
-	if st&transport.Exposed != 0 {
+	if st&transport.Exposed != 0 || c.flags&duplicated != 0 {
 		_ = l.poller.Remove(int(c.fd)) // a duplicate would keep the registration
 	}
 	c.session.Store(nil) // when OnClose is called, the id finds nothing any more
@@ -108,7 +116,9 @@ func (l *loop) close(c *conn) {
 func (l *loop) closed(c *conn, s *session.Session, reason *session.CloseError, opened bool) {
 	driver := session.Drive(s, transport.Key{})
 	l.live.Add(-1)
-	l.engine.admission.leave(driver.Peer().Addr())
+	if c.flags&invited == 0 {
+		l.engine.admission.leave(driver.Peer().Addr())
+	}
 	if opened {
 		l.stats.closed[reason.Reason].Add(1)
 		l.stats.unsent.Add(uint64(reason.Unsent))

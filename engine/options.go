@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"math"
+	"net"
 	"os"
 	"runtime"
 	"strings"
@@ -48,6 +49,9 @@ type options struct {
 	reusePort bool
 	spin      time.Duration
 	conn      sock.ConnOptions
+
+	dialer      net.Dialer
+	dialTimeout time.Duration
 
 	entry      entryLimits
 	intake     intakeLimits
@@ -106,6 +110,7 @@ func collect(opts []Option) (options, error) {
 		stall:       30 * time.Second,
 		linger:      5 * time.Second,
 		drain:       10 * time.Second,
+		dialTimeout: 10 * time.Second,
 		watchdog:    100 * time.Millisecond,
 		recent:      recentDefault,
 	}
@@ -214,7 +219,7 @@ func WithSpin(d time.Duration) Option {
 	}
 }
 
-// WithNoDelay sets TCP_NODELAY on accepted connections; the default is on.
+// WithNoDelay sets TCP_NODELAY on connections, accepted and dialled ones alike; the default is on.
 func WithNoDelay(on bool) Option { return func(o *options) { o.conn.NoDelay = on } }
 
 // WithKeepAlive sets for how long nothing may come before the kernel probes the peer

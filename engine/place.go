@@ -20,11 +20,13 @@ const (
 
 // connection is an open descriptor on its way to a loop, which will own it.
 type connection struct {
-	fd        int
-	peer      netip.AddrPort
-	local     bool // a unix socket
-	configure bool // set the options that the listener did not hand down
-	handler   *session.Behaviour
+	fd         int
+	peer       netip.AddrPort
+	local      bool // a unix socket
+	configure  bool // set the options that the listener did not hand down
+	invited    bool // dialled or adopted, not accepted
+	duplicated bool // somebody else has its socket, too
+	handler    *session.Behaviour
 }
 
 // place gives a connection to a loop. On the acceptor's loop.
@@ -75,8 +77,8 @@ func (e *Engine) choose(here *loop, peer netip.AddrPort) *loop {
 	}
 }
 
-// adopt takes a connection over: it gets a slot and a session, and is opened in
-// the loop's next turn, or at once if it comes from the loop itself.
+// adopt takes over a connection that was accepted: it gets a slot and a session, and is
+// opened in the loop's next turn, or at once if it comes from the loop itself.
 func (l *loop) adopt(k connection, from *loop) error {
 	if err := l.engine.admission.enter(k.peer.Addr()); err != nil {
 		return err
@@ -86,14 +88,6 @@ func (l *loop) adopt(k connection, from *loop) error {
 		l.engine.admission.leave(k.peer.Addr())
 		return err
 	}
-	l.live.Add(1)
-	c.fd = int32(k.fd)
-	c.flags = fresh
-	if k.local {
-		c.flags |= local
-	}
-	c.refs.Store(1)
-	c.session.Store(session.New(c.id, c, k.peer, l.clock.Now(), k.handler))
 	if from == l {
 		l.open(c)
 	} else {
@@ -102,7 +96,7 @@ func (l *loop) adopt(k connection, from *loop) error {
 	return nil
 }
 
-// makeRoom sets a connection's options and finds a slot for it.
+// makeRoom sets a connection's options, and finds a slot and makes a session for it.
 func (l *loop) makeRoom(k connection) (*conn, error) {
 	if k.configure && !k.local {
 		if err := sock.Configure(l.sockets, k.fd, l.engine.options.conn); err != nil {
@@ -113,5 +107,25 @@ func (l *loop) makeRoom(k connection) (*conn, error) {
 	if c == nil {
 		return nil, session.ReasonOverLimit
 	}
+	l.live.Add(1)
+	c.fd = int32(k.fd)
+	c.flags = k.flags()
+	c.refs.Store(1)
+	c.session.Store(session.New(c.id, c, k.peer, l.clock.Now(), k.handler))
 	return c, nil
+}
+
+// flags are what a conn starts with.
+func (k connection) flags() connFlags {
+	f := fresh
+	if k.local {
+		f |= local
+	}
+	if k.invited {
+		f |= invited
+	}
+	if k.duplicated {
+		f |= duplicated
+	}
+	return f
 }

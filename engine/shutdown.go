@@ -5,10 +5,10 @@ import "github.com/weirnet/weir/session"
 // An engine ends in this order:
 //
 //  1. command raises the order of every loop and wakes it
-//  2. each loop closes its acceptors and sends its sessions away, at once or one after
-//     the other: they drain, or are aborted
-//  3. a loop ends when no acceptor of any loop is left, which could still place a
-//     connection on it, and its last session is closed
+//  2. whoever dials is told; each loop closes its acceptors and sends its sessions away,
+//     at once or one after the other: they drain, or are aborted
+//  3. a loop ends when no acceptor of any loop is left, and nobody who dials, that could
+//     still place a connection on it, and its last session is closed
 //  4. the last loop to end waits, a second at most for each, for the Metrics to let go
 //     and the Logger to write what is left, and closes the ended channel
 
@@ -29,6 +29,7 @@ func (e *Engine) command(order uint32) {
 	for _, l := range e.loops {
 		l.raise(order)
 	}
+	e.endDials()
 }
 
 // raise gives the loop an order, unless a higher one has come meanwhile: Stop and
@@ -114,7 +115,7 @@ func (l *loop) sendAway(c *conn) {
 
 // finished tells whether the loop may end.
 func (l *loop) finished() bool {
-	return l.obeyed != orderRun && l.engine.openAcceptors.Load() == 0 &&
+	return l.obeyed != orderRun && l.engine.openAcceptors.Load() == 0 && l.engine.placing.Load() == 0 &&
 		l.live.Load() == 0 && l.mail.conns.Load() == nil && l.mail.errands.Empty() &&
 		(l.queue == nil || l.obeyed == orderAbandon || len(l.due) == 0 && !l.queue.busy())
 }

@@ -49,6 +49,10 @@ type Stats struct {
 	AcceptPauses   uint64 // times accepting paused for lack of descriptors or memory
 	AcceptWaits    uint64 // times accepting waited for WithAcceptRate
 
+	Dialled    uint64 // sessions that Dial returned
+	DialErrors uint64 // errors that it returned instead, ErrStopped included
+	Adopted    uint64 // sessions that AdoptConn returned
+
 	Opened uint64            // sessions whose OnOpen was called
 	Closed map[string]uint64 // sessions whose OnClose was called, by Reason; none is left out
 
@@ -107,6 +111,7 @@ func (e *Engine) Stats() Stats {
 		Loops: len(e.loops), Sessions: e.count(), Queued: e.shared.Queued.Load(),
 		Closed: make(map[string]uint64, session.Reasons),
 	}
+	st.Dialled, st.DialErrors, st.Adopted = e.dialled.Load(), e.dialErrors.Load(), e.adopted.Load()
 	for _, l := range e.loops {
 		c := &l.stats
 		st.Accepted += c.accepted.Load()

@@ -21,6 +21,25 @@ type Driver struct{ s *Session }
 // Drive returns the engine's side of s.
 func Drive(s *Session, _ transport.Key) Driver { return Driver{s} }
 
+// Opening returns a channel that is closed when the session has come to be Open, before
+// OnOpen is called, or when it is Closed without. To be called before the loop knows of the
+// session, by any goroutine.
+func (d Driver) Opening() <-chan struct{} {
+	d.s.mu.Lock()
+	defer d.s.mu.Unlock()
+	opened := make(chan struct{})
+	d.s.work().opened = opened
+	return opened
+}
+
+// tellOpened ends the wait of whoever has asked for Opening. The caller holds the lock.
+func (s *Session) tellOpened() {
+	if s.in != nil && s.in.opened != nil {
+		close(s.in.opened)
+		s.in.opened = nil
+	}
+}
+
 // Open moves the session from Connecting to Open and has OnOpen called. It
 // reports false, and nothing is called, if the session was closed before it
 // opened.
@@ -33,6 +52,7 @@ func (d Driver) Open() (st transport.Status, opened bool) {
 		s.state.Store(uint32(Open))
 		s.flags |= wasOpened
 		s.work().opening = true
+		s.tellOpened()
 	}
 	return s.leaveLoop(shared), opened
 }
@@ -293,6 +313,7 @@ func (d Driver) Close() (reason *CloseError, opened, due bool) {
 		s.in.end, s.in.finRead = nil, false
 	}
 	s.state.Store(uint32(Closed))
+	s.tellOpened()
 	s.link = nil
 	if s.flags&writing == 0 {
 		s.discard(shared)

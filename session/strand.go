@@ -24,6 +24,7 @@ type strand struct {
 	opening bool                   // OnOpen is due
 	finRead bool                   // the peer sends no more
 	closing bool                   // OnClose is due
+	opened  chan struct{}          // closed when the session is open, or never will be; nil if nobody waits
 	duties  uint64                 // that were done by it, also for other sessions
 
 	// Of the frame that unread begins with, where there is a codec.

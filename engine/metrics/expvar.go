@@ -24,6 +24,8 @@ import (
 //	refused_full_total, refused_crowded_total   of those, by limits in all and per address
 //	accept_errors_total, accept_pauses_total    of accept, and how often it paused
 //	accept_waits_total                          how often accepting waited for its rate
+//	dialled_total, dial_errors_total            sessions that were dialled; dials that failed
+//	adopted_total                               sessions made of connections that were there
 //	opened_total, closed_total{reason}          sessions
 //	sessions, sessions_waiting                  open; with handlers that are due
 //	handlers_running, overloads_total           at the executor; times it refused

@@ -11,6 +11,9 @@ type values struct {
 	AcceptErrors   uint64            `json:"accept_errors_total"`
 	AcceptPauses   uint64            `json:"accept_pauses_total"`
 	AcceptWaits    uint64            `json:"accept_waits_total"`
+	Dialled        uint64            `json:"dialled_total"`
+	DialErrors     uint64            `json:"dial_errors_total"`
+	Adopted        uint64            `json:"adopted_total"`
 	Opened         uint64            `json:"opened_total"`
 	Closed         map[string]uint64 `json:"closed_total"` // by reason
 
@@ -69,6 +72,7 @@ func valuesOf(st engine.Stats) values {
 		Accepted: st.Accepted, Refused: st.Refused,
 		RefusedFull: st.RefusedFull, RefusedCrowded: st.RefusedCrowded,
 		AcceptErrors: st.AcceptErrors, AcceptPauses: st.AcceptPauses, AcceptWaits: st.AcceptWaits,
+		Dialled: st.Dialled, DialErrors: st.DialErrors, Adopted: st.Adopted,
 		Opened: st.Opened, Closed: st.Closed,
 
 		Sessions: st.Sessions, Waiting: st.Waiting, Handlers: st.Handlers, Overloads: st.Overloads,

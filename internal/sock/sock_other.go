@@ -3,6 +3,7 @@
 package sock
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -63,6 +64,16 @@ func (*kernel) LocalAddr(int) net.Addr { return nil }
 
 // Dup fails.
 func Dup(syscall.Conn) (fd int, err error) { return -1, unsupported("duplicate a connection") }
+
+// Dial fails.
+func Dial(context.Context, net.Dialer, string, string) (fd int, peer netip.AddrPort, err error) {
+	return -1, netip.AddrPort{}, unsupported("dial")
+}
+
+// AdoptConn fails.
+func AdoptConn(net.Conn) (fd int, peer netip.AddrPort, local bool, err error) {
+	return -1, netip.AddrPort{}, false, unsupported("adopt a connection")
+}
 
 // FDLimit fails.
 func FDLimit() (soft, hard uint64, err error) { return 0, 0, unsupported("limit of descriptors") }

@@ -3,7 +3,9 @@
 package sock
 
 import (
+	"context"
 	"errors"
+	"net"
 	"syscall"
 	"testing"
 )
@@ -14,10 +16,12 @@ func TestEverythingIsUnsupported(t *testing.T) {
 	_, adoptErr := sys.Adopt(nil)
 	_, optionErr := sys.Option(0, NoDelay)
 	_, dupErr := Dup(nil)
+	_, _, dialErr := Dial(context.Background(), net.Dialer{}, "tcp", ":0")
+	_, _, _, connErr := AdoptConn(nil)
 	_, _, fdErr := FDLimit()
 	_, maxErr := Somaxconn()
 	_, _, portErr := PortRange()
-	for _, err := range []error{listenErr, adoptErr, optionErr, sys.SetOption(0, NoDelay, 1), dupErr, fdErr, maxErr, portErr} {
+	for _, err := range []error{listenErr, adoptErr, optionErr, sys.SetOption(0, NoDelay, 1), dupErr, dialErr, connErr, fdErr, maxErr, portErr} {
 		if !errors.Is(err, errors.ErrUnsupported) {
 			t.Errorf("%v, want ErrUnsupported", err)
 		}
