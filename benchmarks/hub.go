@@ -32,13 +32,14 @@ const (
 const together = 1 << 30
 
 func hubs() []hub {
-	return append([]hub{
+	all := append([]hub{
 		{"floor", "bare event loops: what a turn has read goes to each connection in one write; 4 MiB backlog, then close", startFloorHub},
 		{"weir", "mode pool, one group that everybody joins; Group.Send of each message", startPooledWeirHub},
 		{"weir-inline", "the same in mode inline", startInlineWeirHub},
 		{"std", "package net: per connection two goroutines, a channel of 256 messages, net.Buffers; a full channel closes", startStdHub},
 		{"std-batch", "the same, but all messages that a read has brought go through the channel as one", startStdBatchHub},
-	}, rivalHubs()...)
+	}, policyHubs()...)
+	return append(all, rivalHubs()...)
 }
 
 // findHub returns the hub of that name.

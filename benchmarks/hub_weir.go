@@ -8,16 +8,20 @@ import (
 	"github.com/weirnet/weir/session/frame"
 )
 
-func startPooledWeirHub(size int) (string, error) { return startWeirHub(size, engine.Pool) }
-func startInlineWeirHub(size int) (string, error) { return startWeirHub(size, engine.Inline) }
+func startPooledWeirHub(size int) (string, error) {
+	return startWeirHub(size, engine.WithMode(engine.Pool))
+}
+func startInlineWeirHub(size int) (string, error) {
+	return startWeirHub(size, engine.WithMode(engine.Inline))
+}
 
 // startWeirHub serves with one group that everybody joins, all else as it comes.
-func startWeirHub(size int, mode engine.Mode) (string, error) {
+func startWeirHub(size int, options ...engine.Option) (string, error) {
 	codec, err := frame.NewFixed(size)
 	if err != nil {
 		return "", err
 	}
-	e, err := engine.New(engine.WithMode(mode))
+	e, err := engine.New(options...)
 	if err != nil {
 		return "", err
 	}
