@@ -104,6 +104,12 @@ var endings = []struct {
 			must(t, err)
 			mustEnd(t, c)
 		}},
+	{session.ReasonHeartbeat, []engine.Option{engine.WithHeartbeat(20*time.Millisecond, 2)},
+		func(t *testing.T, v *server, c stream, s *session.Session) {
+			s.SetHandler(pinging{v.probe})
+			mustRead(t, c, "?")
+			mustReset(t, c)
+		}},
 	{session.ReasonHandlerPanic, nil, func(t *testing.T, v *server, c stream, s *session.Session) {
 		_, err := io.WriteString(c, "panic")
 		must(t, err)

@@ -123,6 +123,9 @@ var scenarios = []struct {
 	{"Dial is not admission's business", dialsAreNotAdmitted},
 	{"errors of Dial", dialErrors},
 
+	{"heartbeats of both ends", heartbeats},
+	{"a heartbeat without an answer", silentPeer},
+
 	{"Shutdown drains", shutdownDrains},
 	{"Shutdown spreads over time", drainSpreads},
 	{"Shutdown aborts what has not had its turn", drainSpreadExpires},

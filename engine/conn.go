@@ -34,6 +34,8 @@ type conn struct {
 	activeAt  tick   // when something was received or seen to be sent last; the idle clock
 	waitingAt tick   // since when output is stuck, or the peer's FIN is awaited
 	sentSeen  uint32 // low bits of Session's bytesOut when last looked at
+	beatAt    tick   // when something was received or the peer was asked last; the heartbeat's clock
+	beats     uint8  // how often it was asked since something was received
 }
 
 type connFlags uint32
@@ -61,6 +63,7 @@ const (
 	gone                             // closed; waits for the last count
 	invited                          // dialled or adopted, not accepted: admission does not count it
 	duplicated                       // somebody else has its socket, too
+	beating                          // there is a heartbeat
 )
 
 // The methods below are transport.Link: any goroutine with a count may call them.

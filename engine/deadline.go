@@ -28,6 +28,8 @@ func (l *loop) deadline(c *conn) {
 	case session.ReasonOverLimit: // the peer may send again
 		l.settle(c, c.drive().Unthrottle(l.elapsed()))
 		l.schedule(c) // it may still have to wait, for its peer to read
+	case session.ReasonHeartbeat:
+		l.beat(c)
 	case session.ReasonSlowConsumer:
 		l.settle(c, c.drive().End(why, nil, true))
 	default:
@@ -109,6 +111,9 @@ func (l *loop) nextDeadline(c *conn) (due tick, why session.Reason, ok bool) {
 				consider(tick(since), o.frame, session.ReasonFrameTimeout)
 			}
 		}
+	}
+	if c.flags&(beating|paused) == beating {
+		consider(c.beatAt, o.heartbeat, session.ReasonHeartbeat)
 	}
 	if c.flags&throttled != 0 {
 		if at := c.throttledUntil(); !ok || int32(at-due) < 0 {

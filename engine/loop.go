@@ -352,6 +352,10 @@ func (l *loop) settle(c *conn, st transport.Status) {
 		l.due = append(l.due, c.session.Load())
 		st &^= transport.Due
 	}
+	if st&transport.Beats != 0 || c.flags&beating != 0 {
+		l.watchHeart(c, st)
+		st &^= transport.Beats
+	}
 	if st == 0 && c.flags&(paused|stuck|armed) == 0 {
 		return // nothing to do, as after nearly every message
 	}

@@ -75,6 +75,8 @@ type options struct {
 	stall        time.Duration
 	linger       time.Duration
 	lifetime     time.Duration
+	heartbeat    time.Duration
+	missed       int
 	drain        time.Duration
 	spread       time.Duration
 	watchdog     time.Duration
@@ -111,6 +113,8 @@ func collect(opts []Option) (options, error) {
 		linger:      5 * time.Second,
 		drain:       10 * time.Second,
 		dialTimeout: 10 * time.Second,
+		heartbeat:   15 * time.Second,
+		missed:      2,
 		watchdog:    100 * time.Millisecond,
 		recent:      recentDefault,
 	}
@@ -333,7 +337,8 @@ func WithFrameTimeout(d time.Duration) Option {
 
 // WithIdleTimeout closes sessions that receive and send nothing for this long.
 // That something was sent is noticed when the time is up, which then starts
-// again. While reading is paused the clock stands still. The default is off.
+// again; so is what heartbeats send and receive. While reading is paused the clock stands
+// still. The default is off.
 func WithIdleTimeout(d time.Duration) Option {
 	return func(o *options) { o.duration("idle timeout", &o.idle, d, deadlineMin, true) }
 }

@@ -43,6 +43,7 @@ func (l *loop) read(c *conn) {
 		budget -= n
 		c.flags |= received
 		c.activeAt = l.tickOf(l.now)
+		c.beatAt, c.beats = c.activeAt, 0
 		l.bytesIn += uint64(n)
 		l.settle(c, c.drive().Deliver(l.segment, room[:n], uint32(c.activeAt)))
 		l.timeFrame(c)
@@ -93,6 +94,7 @@ func (l *loop) pause(c *conn, st transport.Status) {
 	case c.flags&paused != 0:
 		c.flags &^= paused
 		c.activeAt = l.tickOf(l.now)
+		c.beatAt, c.beats = c.activeAt, 0
 		c.drive().FrameFrom(uint32(c.activeAt))
 		l.schedule(c)
 		l.listReady(c)

@@ -28,6 +28,7 @@ type loopStats struct {
 	bytesIn        atomic.Uint64
 	bytesOut       atomic.Uint64 // of closed sessions
 	overloads      atomic.Uint64
+	pings          atomic.Uint64
 	cast           atomic.Uint64
 	castRefused    atomic.Uint64
 
@@ -56,6 +57,7 @@ type Stats struct {
 	Opened uint64            // sessions whose OnOpen was called
 	Closed map[string]uint64 // sessions whose OnClose was called, by Reason; none is left out
 
+	Pings     uint64 // times a peer had said nothing for an interval of WithHeartbeat, and OnPing was due
 	Throttled uint64 // times a session waited for WithMessageRate or WithByteRate
 
 	BytesIn  uint64
@@ -129,6 +131,7 @@ func (e *Engine) Stats() Stats {
 		st.Aborted += c.aborted.Load()
 		st.Turns += c.turns.Load()
 		st.Parks += c.parks.Load()
+		st.Pings += c.pings.Load()
 		st.Overloads += c.overloads.Load()
 		st.Cast += c.cast.Load()
 		st.CastRefused += c.castRefused.Load()

@@ -55,10 +55,11 @@ const (
 	ReasonIOError       Reason = 13 // the kernel returned another error
 	ReasonOverload      Reason = 14 // the executor had no room for its handlers
 	ReasonFrameTimeout  Reason = 15 // a frame was begun and not finished in time
+	ReasonHeartbeat     Reason = 16 // the peer said nothing, although it was asked to
 )
 
 // Reasons is one more than the highest Reason, for arrays indexed by it.
-const Reasons = int(ReasonFrameTimeout) + 1
+const Reasons = int(ReasonHeartbeat) + 1
 
 // String returns the reason's stable name, as logs and counters use it.
 func (r Reason) String() string {
@@ -95,6 +96,8 @@ func (r Reason) String() string {
 		return "overload"
 	case ReasonFrameTimeout:
 		return "frame_timeout"
+	case ReasonHeartbeat:
+		return "heartbeat"
 	}
 	return "invalid"
 }

@@ -11,7 +11,7 @@ import (
 // session of its loop.
 //
 // A Handler may have more parts, which are looked for once, when it is set:
-// Opener, Closer, PeerCloser and FlowWatcher.
+// Opener, Closer, PeerCloser, FlowWatcher and Pinger.
 type Handler interface {
 	// OnMessage is called with each message. The frame is valid until it
 	// returns; see Frame for how to keep it.
@@ -65,6 +65,7 @@ type Behaviour struct {
 	close     Closer
 	peerClose PeerCloser
 	flow      FlowWatcher
+	ping      Pinger
 	codec     frame.Codec // nil: messages are what was read
 }
 
@@ -79,6 +80,7 @@ func NewBehaviour(h Handler) *Behaviour {
 	b.close, _ = h.(Closer)
 	b.peerClose, _ = h.(PeerCloser)
 	b.flow, _ = h.(FlowWatcher)
+	b.ping, _ = h.(Pinger)
 	return b
 }
 

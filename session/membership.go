@@ -3,6 +3,7 @@ package session
 import (
 	"slices"
 	"sync/atomic"
+	"time"
 )
 
 // A membership is one session's stay in one group, from Join to Leave or to the end
@@ -38,6 +39,7 @@ const nowhere = -1
 type extra struct {
 	ctx     *sessionContext // of Context
 	quota   quota           // where it is limited what peers send
+	rtt     time.Duration   // of SetRTT
 	groups  []*membership   // in the order of joining; guarded by the session's lock
 	leaving []*membership   // those that are over, and not yet for the loop; likewise
 	lagging []*membership   // those behind; the loop's

@@ -196,13 +196,15 @@ type Stats struct {
 	MessagesOut uint64 // accepted by Send
 	Queued      int    // bytes accepted and not yet taken by the kernel
 	Unread      int    // bytes received and not yet given to the handler
+
+	RTT time.Duration // of the last SetRTT; 0 if there was none
 }
 
 // Stats returns the session's counters.
 func (s *Session) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return Stats{
+	st := Stats{
 		Opened:      time.Unix(0, s.opened),
 		BytesIn:     s.bytesIn,
 		BytesOut:    s.bytesOut,
@@ -211,6 +213,10 @@ func (s *Session) Stats() Stats {
 		Queued:      s.queued(),
 		Unread:      s.unread(),
 	}
+	if s.extra != nil {
+		st.RTT = s.extra.rtt
+	}
+	return st
 }
 
 // PauseRead stops reading. Bytes that were read already may still come as one
@@ -280,6 +286,9 @@ func (s *Session) status() (st transport.Status) {
 	}
 	if s.due() {
 		st |= transport.Due
+	}
+	if s.beats() {
+		st |= transport.Beats
 	}
 	return st
 }

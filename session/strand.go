@@ -24,6 +24,8 @@ type strand struct {
 	opening bool                   // OnOpen is due
 	finRead bool                   // the peer sends no more
 	closing bool                   // OnClose is due
+	pingDue bool                   // OnPing is due
+	pinging bool                   // the same, or it has not returned
 	opened  chan struct{}          // closed when the session is open, or never will be; nil if nobody waits
 	duties  uint64                 // that were done by it, also for other sessions
 
@@ -53,6 +55,7 @@ const (
 	open
 	complete
 	task
+	ping
 	message
 	flow
 	peerClose
@@ -91,6 +94,8 @@ func (s *Session) next() duty {
 		return complete
 	case in.tasks.Len() > 0:
 		return task
+	case in.pingDue: // before messages: while one is handled after the other the peer would not be asked
+		return ping
 	case in.ready() && !s.paused():
 		return message
 	case s.flowDue():
@@ -197,6 +202,8 @@ func (s *Session) do(d duty, shared *transport.Shared) {
 	case task:
 		first := in.tasks.Take()
 		s.outside(func() { s.callTask(shared, first) })
+	case ping:
+		s.ping(shared, in)
 	case message:
 		s.show(shared)
 	case flow:

@@ -32,6 +32,7 @@ import (
 //	blocked_handlers_total, blocked_loops_total what the watchdog reported
 //	oldest_handler_seconds, loop_lag_seconds    see engine.Stats
 //	throttled_total                             how often sessions waited for their rate
+//	pings_total                                 how often silent peers were asked to say something
 //	bytes_in_total, bytes_out_total             taken from and by the kernel
 //	unsent_bytes_total, queued_bytes            queued when sessions ended; now
 //	unhandled_bytes_total                       received and not handled when sessions ended

@@ -27,6 +27,7 @@ type values struct {
 	OldestHandler   float64 `json:"oldest_handler_seconds"`
 	LoopLag         float64 `json:"loop_lag_seconds"`
 	Throttled       uint64  `json:"throttled_total"`
+	Pings           uint64  `json:"pings_total"`
 
 	BytesIn       uint64 `json:"bytes_in_total"`
 	BytesOut      uint64 `json:"bytes_out_total"`
@@ -78,7 +79,7 @@ func valuesOf(st engine.Stats) values {
 		Sessions: st.Sessions, Waiting: st.Waiting, Handlers: st.Handlers, Overloads: st.Overloads,
 		BlockedHandlers: st.BlockedHandlers, BlockedLoops: st.BlockedLoops,
 		OldestHandler: st.OldestHandler.Seconds(), LoopLag: st.LoopLag.Seconds(),
-		Throttled: st.Throttled,
+		Throttled: st.Throttled, Pings: st.Pings,
 
 		BytesIn: st.BytesIn, BytesOut: st.BytesOut, Unsent: st.Unsent, Unhandled: st.Unhandled, Aborted: st.Aborted, Queued: st.Queued,
 		QueuedAverage: st.Memory.QueuedAverage, QueuedMax: st.Memory.QueuedMax, QueuedMaxID: st.Memory.QueuedMaxID,

@@ -73,6 +73,7 @@ const (
 	Full                         // do not read: the strand has enough to do
 	Throttled                    // do not read before ThrottledUntil, then call Unthrottle
 	Due                          // the strand has something to do: whoever is told so by a Driver has it run
+	Beats                        // when nothing comes, call Ping, and in the end Silent
 )
 
 // Shared is what the sessions of one engine have in common. The engine fills it
