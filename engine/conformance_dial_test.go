@@ -59,6 +59,27 @@ func dials(t *testing.T, s setting) {
 	until(t, "all sessions gone", func() bool { return v.engine.Count() == 0 })
 }
 
+// dialsWithoutHandlers returns from Dial, and sends, while OnOpen waits for that.
+func dialsWithoutHandlers(t *testing.T, s setting) {
+	v := s.launch(t)
+	v.probe = newProbe()
+	far, err := net.Listen(s.network, freeAddress(t, s.network))
+	must(t, err)
+	defer far.Close()
+	returned := make(chan struct{})
+	v.probe.onOpen = func(*session.Session) { <-returned }
+	c, err := v.engine.Dial(context.Background(), s.network, far.Addr().String(), v.probe)
+	must(t, err)
+	must(t, c.Send([]byte("hello")))
+	close(returned)
+	peer, err := far.Accept()
+	must(t, err)
+	defer peer.Close()
+	mustRead(t, peer, "hello")
+	must(t, c.Abort())
+	await(t, "OnClose", v.probe.closed)
+}
+
 // adoptsConns makes sessions of both ends of a connection of package net.
 func adoptsConns(t *testing.T, s setting) {
 	v := s.launch(t)

@@ -119,6 +119,7 @@ var scenarios = []struct {
 	{"a duplicate descriptor lives on", duplicateLivesOn},
 
 	{"Dial", dials},
+	{"Dial does not wait for handlers", dialsWithoutHandlers},
 	{"AdoptConn", adoptsConns},
 	{"Dial is not admission's business", dialsAreNotAdmitted},
 	{"errors of Dial", dialErrors},

@@ -139,10 +139,11 @@ type stagePoller struct {
 	deadline time.Time // of the last Park
 	wakes    int
 	removed  []int
+	refuse   error  // the answer to Add
 	parking  func() // runs before each Park
 }
 
-func (p *stagePoller) Add(int, poller.Interest, poller.Token) error    { return nil }
+func (p *stagePoller) Add(int, poller.Interest, poller.Token) error    { return p.refuse }
 func (p *stagePoller) Modify(int, poller.Interest, poller.Token) error { return nil }
 func (p *stagePoller) Close() error                                    { return nil }
 

@@ -21,9 +21,9 @@ type Driver struct{ s *Session }
 // Drive returns the engine's side of s.
 func Drive(s *Session, _ transport.Key) Driver { return Driver{s} }
 
-// Opening returns a channel that is closed when the session has come to be Open, before
-// OnOpen is called, or when it is Closed without. To be called before the loop knows of the
-// session, by any goroutine.
+// Opening returns a channel that is closed when the session is Open, before OnOpen is called,
+// or when it is certain that it never will be; Ended then tells why. To be called before the
+// loop knows of the session, by any goroutine.
 func (d Driver) Opening() <-chan struct{} {
 	d.s.mu.Lock()
 	defer d.s.mu.Unlock()
@@ -52,8 +52,8 @@ func (d Driver) Open() (st transport.Status, opened bool) {
 		s.state.Store(uint32(Open))
 		s.flags |= wasOpened
 		s.work().opening = true
-		s.tellOpened()
 	}
+	s.tellOpened()
 	return s.leaveLoop(shared), opened
 }
 
