@@ -7,6 +7,7 @@ import (
 	"net"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/weirnet/weir/engine"
 	"github.com/weirnet/weir/session"
@@ -75,6 +76,7 @@ func dialsWithoutHandlers(t *testing.T, s setting) {
 	peer, err := far.Accept()
 	must(t, err)
 	defer peer.Close()
+	must(t, peer.SetDeadline(time.Now().Add(patience)))
 	mustRead(t, peer, "hello")
 	must(t, c.Abort())
 	await(t, "OnClose", v.probe.closed)

@@ -21,9 +21,10 @@ const roleVariable = "WEIR_TEST_ROLE"
 
 // roles are what a child can be; arguments come after the name.
 var roles = map[string]func(args []string) int{
-	"echo":  echoRole,
-	"crash": crashRole,
-	"load":  func(args []string) int { return load.Main(args, os.Stdin, os.Stdout) },
+	"echo":   echoRole,
+	"crash":  crashRole,
+	"answer": answerRole,
+	"load":   func(args []string) int { return load.Main(args, os.Stdin, os.Stdout) },
 }
 
 // TestRole is the child's side. In any other process there is nothing to do.
