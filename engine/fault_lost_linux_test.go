@@ -128,11 +128,7 @@ func TestFault29PeerVanishes(t *testing.T) {
 		want   session.Reason
 		cause  error
 	}{
-		{"heartbeat, pool", []engine.Option{engine.WithHeartbeat(interval, 2)}, true, nothing,
-			2 * interval, session.ReasonHeartbeat, session.ReasonHeartbeat},
-		{"heartbeat, inline", []engine.Option{engine.WithHeartbeat(interval, 2), engine.WithMode(engine.Inline)}, true, nothing,
-			2 * interval, session.ReasonHeartbeat, session.ReasonHeartbeat},
-		{"heartbeat, single", []engine.Option{engine.WithHeartbeat(interval, 2), engine.WithMode(engine.Single)}, true, nothing,
+		{"heartbeat", []engine.Option{engine.WithHeartbeat(interval, 2)}, true, nothing,
 			2 * interval, session.ReasonHeartbeat, session.ReasonHeartbeat},
 		{"user timeout", []engine.Option{engine.WithUserTimeout(time.Second)}, false,
 			func(s *session.Session) { check(t, s.Send([]byte("on its way"))) },
