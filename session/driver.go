@@ -302,6 +302,7 @@ func (d Driver) Close() (reason *CloseError, opened, due bool) {
 	opened = s.flags&wasOpened != 0
 	s.endBecause(ReasonIOError, nil)
 	s.ended.Unsent = s.queued()
+	s.loses()
 	if s.out != nil {
 		s.notifyAll(s.ended)
 	}
@@ -385,12 +386,13 @@ func (d Driver) Opened() bool {
 }
 
 func (s *Session) callOpen(shared *transport.Shared) {
+	returned := false
+	defer s.recovered(shared, &returned)
 	if h := s.incoming.Load().open; h != nil {
-		returned := false
-		defer s.recovered(shared, &returned)
 		h.OnOpen(s)
-		returned = true
 	}
+	s.callOpened()
+	returned = true
 }
 
 func (s *Session) callMessage(shared *transport.Shared, f Frame) {
@@ -408,7 +410,11 @@ func (s *Session) callPeerClose(shared *transport.Shared, h PeerCloser) {
 }
 
 func (s *Session) callClose(shared *transport.Shared, reason *CloseError) {
-	if h := s.incoming.Load().close; h != nil {
+	b := s.incoming.Load()
+	if b.attendant != nil {
+		defer s.callClosed(shared, b.attendant, reason) // also if OnClose ends the goroutine
+	}
+	if h := b.close; h != nil {
 		returned := false
 		defer s.recovered(shared, &returned)
 		h.OnClose(s, reason)

@@ -67,11 +67,15 @@ type Behaviour struct {
 	flow      FlowWatcher
 	ping      Pinger
 	codec     frame.Codec // nil: messages are what was read
+	attendant Attendant   // of the session, whatever its handler is; nil if it has none
 }
 
 // NewBehaviour looks up the parts of h, which must not be nil.
 func NewBehaviour(h Handler) *Behaviour {
 	b := &Behaviour{}
+	if a, ok := h.(attended); ok {
+		h, b.attendant = a.Handler, a.attendant
+	}
 	if f, ok := h.(framed); ok {
 		h, b.codec = f.Handler, f.codec
 	}

@@ -43,6 +43,7 @@ type extra struct {
 	groups  []*membership   // in the order of joining; guarded by the session's lock
 	leaving []*membership   // those that are over, and not yet for the loop; likewise
 	lagging []*membership   // those behind; the loop's
+	lost    Lost            // for the attendant
 }
 
 // more returns what few sessions have. The caller holds the lock.

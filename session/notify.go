@@ -28,10 +28,14 @@ func (s *Session) SendNotify(p []byte, done func(error)) error {
 	if err := s.append(p); err != nil {
 		return err
 	}
-	out := s.out
-	out.notes.Put(note{out.consumed + int64(out.Len()), done})
+	s.note(done)
 	s.push()
 	return nil
+}
+
+// note has done called when all that is queued has left. The caller holds the lock.
+func (s *Session) note(done func(error)) {
+	s.out.notes.Put(note{s.out.consumed + int64(s.out.Len()), done})
 }
 
 // completions is how many of them wait.

@@ -16,6 +16,7 @@ type outbound struct {
 	pinned   bool             // it may hold parts of loops' segments
 	notes    fifo.Queue[note] // of sends that want to be told, in order
 	waiters  []*waiter        // of SendContext, in order
+	ends     ends             // of the messages, where an attendant wants to know
 
 	head, tail [aroundBytes]byte // what goes around the message that is being queued
 }

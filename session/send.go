@@ -95,13 +95,21 @@ func (s *Session) Flush() error {
 	return nil
 }
 
-// admit tells whether n more bytes may be queued. The caller holds the lock.
-func (s *Session) admit(n int) error {
+// accepts tells whether the session takes messages. The caller holds the lock.
+func (s *Session) accepts() error {
 	switch {
 	case s.State() == Connecting:
 		return ErrNotConnected
 	case s.State() != Open || s.flags&(finWanted|aborted|failed) != 0:
 		return ErrClosed
+	}
+	return nil
+}
+
+// admit tells whether n more bytes may be queued. The caller holds the lock.
+func (s *Session) admit(n int) error {
+	if err := s.accepts(); err != nil {
+		return err
 	}
 	shared, queued := s.link.Shared(), s.queued()
 	if queued >= shared.HighWater && n > shared.Cap-queued {
@@ -162,7 +170,7 @@ func (s *Session) append(p []byte) error {
 		return err
 	}
 	out.AppendParts(head, p, codec.Tail(out.tail[:0]))
-	s.messagesOut++
+	s.count()
 	return nil
 }
 
@@ -181,8 +189,16 @@ func (s *Session) enclose(p []byte, put func()) error {
 	if codec != nil {
 		out.Append(codec.Tail(out.tail[:0]))
 	}
-	s.messagesOut++
+	s.count()
 	return nil
+}
+
+// count counts a message that was queued.
+func (s *Session) count() {
+	s.messagesOut++
+	if s.out.Len() > 0 && s.incoming.Load().attendant != nil {
+		s.out.ends.add(s.out.consumed + int64(s.out.Len()))
+	}
 }
 
 // codec is what frames the session's messages; nil if nothing does.
@@ -238,6 +254,7 @@ func (s *Session) carry() {
 		s.bytesOut += uint64(n)
 		s.out.consumed += int64(n)
 		s.out.Consume(n)
+		s.out.ends.pass(s.out.consumed)
 		switch {
 		case errno == 0:
 		case errno != syscall.EAGAIN:
@@ -344,6 +361,7 @@ func (s *Session) discard(shared *transport.Shared) {
 	s.out.Reset()
 	s.out.charge(shared, 0)
 	s.out.dismiss()
+	s.out.ends.reset()
 	s.out.pinned, s.out.writable, s.out.waiters = false, false, nil
 	shared.Outbounds.Put(s.out)
 	s.out = nil

@@ -135,6 +135,7 @@ func (s *Session) SetHandler(h Handler) {
 	if _, ok := h.(framed); !ok {
 		next.codec = s.codec()
 	}
+	next.attendant = s.incoming.Load().attendant
 	s.behave(next)
 }
 
