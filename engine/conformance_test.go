@@ -127,6 +127,17 @@ var scenarios = []struct {
 	{"heartbeats of both ends", heartbeats},
 	{"a heartbeat without an answer", silentPeer},
 
+	{"a client comes back", clientComesBack},
+	{"a client's queue", clientQueues},
+	{"a client refuses", clientRefuses},
+	{"Connect", clientConnects},
+	{"Connect in between", clientConnectsInBetween},
+	{"a client is closed", clientCloses},
+	{"a client's accounts", clientAccounts},
+	{"a client keeps its handler", clientKeepsHandler},
+	{"a client's functions panic", clientSurvives},
+	{"clients end with their engine", clientEndsWithEngine},
+
 	{"Shutdown drains", shutdownDrains},
 	{"Shutdown spreads over time", drainSpreads},
 	{"Shutdown aborts what has not had its turn", drainSpreadExpires},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"math/rand/v2"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -38,6 +39,7 @@ type Engine struct {
 
 	executor workers // nil where loops run handlers
 	overseer overseer
+	clients  clients
 
 	placed          atomic.Uint64 // connections placed so far by RoundRobin
 	pausedAcceptors atomic.Int32  // for lack of descriptors or memory
@@ -107,6 +109,7 @@ func assemble(opts []Option) (*Engine, error) {
 	e.shared.UnreadLimit, e.shared.TaskLimit = o.unread, o.mailbox
 	e.started = e.deps.Clock.Now()
 	e.makeGroups()
+	e.clients.start(e)
 	e.shared.Intake = e.intake()
 	if err := e.makeWorkers(); err != nil {
 		return nil, err
@@ -135,6 +138,12 @@ func (e *Engine) fillDeps() {
 	}
 	if e.deps.Dial == nil {
 		e.deps.Dial = e.connect
+	}
+	if e.deps.AfterFunc == nil {
+		e.deps.AfterFunc = func(d time.Duration, f func()) func() bool { return time.AfterFunc(d, f).Stop }
+	}
+	if e.deps.Random == nil {
+		e.deps.Random = rand.Int64N
 	}
 }
 
@@ -250,7 +259,7 @@ func (e *Engine) startAcceptor(a *acceptor) error {
 // does, nil after a graceful end; ErrServing when called twice, ErrDeadlock from a
 // handler.
 func (e *Engine) Serve(ctx context.Context) error {
-	if e.onLoop() || e.onWorker() {
+	if e.onLoop() || e.onWorker() || e.clients.caller() != nil {
 		return ErrDeadlock
 	}
 	if e.serving.Swap(true) {
@@ -277,7 +286,7 @@ func (e *Engine) Stop() { e.command(orderDrain) }
 // the cause of ctx, and ErrAbandoned if handlers have not returned shortly after. Any other error is why the engine failed before. It must not be
 // called from a handler (ErrDeadlock). More than one call is harmless.
 func (e *Engine) Shutdown(ctx context.Context) error {
-	if e.onLoop() || e.onWorker() {
+	if e.onLoop() || e.onWorker() || e.clients.caller() != nil {
 		return ErrDeadlock
 	}
 	e.command(orderDrain)
@@ -301,7 +310,7 @@ func (e *Engine) Shutdown(ctx context.Context) error {
 // (ErrDeadlock). A second call does nothing. The error is ErrAbandoned, or why the
 // engine failed before, if it did.
 func (e *Engine) Close() error {
-	if e.onLoop() || e.onWorker() {
+	if e.onLoop() || e.onWorker() || e.clients.caller() != nil {
 		return ErrDeadlock
 	}
 	e.command(orderAbort)

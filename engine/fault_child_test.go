@@ -24,6 +24,8 @@ var roles = map[string]func(args []string) int{
 	"echo":   echoRole,
 	"crash":  crashRole,
 	"answer": answerRole,
+	"tally":  tallyRole,
+	"client": clientRole,
 	"load":   func(args []string) int { return load.Main(args, os.Stdin, os.Stdout) },
 }
 

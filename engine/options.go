@@ -81,6 +81,8 @@ type options struct {
 	spread       time.Duration
 	watchdog     time.Duration
 
+	connects connectLimits
+
 	groups    func(name string) session.GroupConfig
 	backplane session.Backplane
 
@@ -117,6 +119,7 @@ func collect(opts []Option) (options, error) {
 		missed:      2,
 		watchdog:    100 * time.Millisecond,
 		recent:      recentDefault,
+		connects:    connectLimits{total: 256, perAddress: 64},
 	}
 	for _, set := range opts {
 		set(&o)

@@ -4,13 +4,13 @@ import "github.com/weirnet/weir/session"
 
 // An engine ends in this order:
 //
-//  1. command raises the order of every loop and wakes it
+//  1. command tells the clients, and raises the order of every loop and wakes it
 //  2. whoever dials is told; each loop closes its acceptors and sends its sessions away,
 //     at once or one after the other: they drain, or are aborted
 //  3. a loop ends when no acceptor of any loop is left, and nobody who dials, that could
 //     still place a connection on it, and its last session is closed
-//  4. the last loop to end waits, a second at most for each, for the Metrics to let go
-//     and the Logger to write what is left, and closes the ended channel
+//  4. the last loop to end waits, a second at most for each, for functions of clients, the
+//     Metrics to let go and the Logger to write what is left, and closes the ended channel
 
 // command raises the order of all loops. It never waits.
 func (e *Engine) command(order uint32) {
@@ -26,6 +26,7 @@ func (e *Engine) command(order uint32) {
 	if order == orderDrain {
 		e.log.draining(e.count())
 	}
+	e.clients.stop() // before their sessions are: they must not come back
 	for _, l := range e.loops {
 		l.raise(order)
 	}
@@ -146,6 +147,7 @@ func (e *Engine) loopEnded() {
 	if last {
 		e.groups.Disconnect()
 		e.stopWorkers()
+		e.clients.await()
 		e.detachMetrics()
 		e.log.stats(e.Stats())
 		e.log.stop()

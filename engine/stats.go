@@ -62,8 +62,10 @@ type Stats struct {
 
 	BytesIn  uint64
 	BytesOut uint64 // taken by the kernel
-	Unsent   uint64 // bytes that sessions had queued when they ended
-	Queued   int64  // bytes queued now
+	Unsent   uint64 // bytes that sessions or clients had queued when they ended
+	Queued   int64  // bytes queued now, in sessions and clients
+
+	Clients int // not ended
 
 	Unhandled uint64 // bytes that were received and not given to a handler when sessions ended
 	Aborted   uint64 // sessions that were there when a shutdown's time was up or at Close
@@ -148,6 +150,8 @@ func (e *Engine) Stats() Stats {
 			st.Closed[r.String()] += c.closed[r].Load()
 		}
 	}
+	st.Unsent += e.clients.unsent.Load()
+	st.Clients = e.clients.count()
 	st.GroupSent, st.Groups = e.groups.Stats()
 	now := time.Now()
 	st.OldestHandler = age(&e.overseer.watchdog.handler, now)

@@ -33,8 +33,9 @@ import (
 //	oldest_handler_seconds, loop_lag_seconds    see engine.Stats
 //	throttled_total                             how often sessions waited for their rate
 //	pings_total                                 how often silent peers were asked to say something
+//	clients                                     that have not ended
 //	bytes_in_total, bytes_out_total             taken from and by the kernel
-//	unsent_bytes_total, queued_bytes            queued when sessions ended; now
+//	unsent_bytes_total, queued_bytes            queued when sessions or clients ended; now
 //	unhandled_bytes_total                       received and not handled when sessions ended
 //	aborted_total                               sessions left when a shutdown's time was up
 //	session_queued_bytes_average, ..._max       of the sessions, now

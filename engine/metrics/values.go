@@ -29,6 +29,8 @@ type values struct {
 	Throttled       uint64  `json:"throttled_total"`
 	Pings           uint64  `json:"pings_total"`
 
+	Clients int `json:"clients"`
+
 	BytesIn       uint64 `json:"bytes_in_total"`
 	BytesOut      uint64 `json:"bytes_out_total"`
 	Unsent        uint64 `json:"unsent_bytes_total"`
@@ -72,6 +74,7 @@ func valuesOf(st engine.Stats) values {
 	return values{
 		Accepted: st.Accepted, Refused: st.Refused,
 		RefusedFull: st.RefusedFull, RefusedCrowded: st.RefusedCrowded,
+		Clients:      st.Clients,
 		AcceptErrors: st.AcceptErrors, AcceptPauses: st.AcceptPauses, AcceptWaits: st.AcceptWaits,
 		Dialled: st.Dialled, DialErrors: st.DialErrors, Adopted: st.Adopted,
 		Opened: st.Opened, Closed: st.Closed,

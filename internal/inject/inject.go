@@ -23,6 +23,14 @@ type Deps struct {
 	// sock.System.Accept has it.
 	Dial func(ctx context.Context, network, address string) (fd int, peer netip.AddrPort, err error)
 
+	// AfterFunc calls f once, on a goroutine of its own, when d has passed; at once if d is 0.
+	// If stop is called before that, f is not called, and stop returns true.
+	AfterFunc func(d time.Duration, f func()) (stop func() bool)
+
+	// Random returns a number from 0 to n-1, each as likely as the others. Any goroutine may
+	// call it.
+	Random func(n int64) int64
+
 	// Oversee takes the place of the goroutine that looks after workers. It is given what
 	// that goroutine does at each look, which tells whether another is due soon, and
 	// returns what rouses it when none was.
