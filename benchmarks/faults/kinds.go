@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/weirnet/weir/engine"
 )
 
 // kind is a sort of server. Adding one is a file with its start function and a
@@ -34,12 +36,17 @@ type settings struct {
 	workers   int    // of the pool; 0: the default
 	logger    string // empty: the default; block or panic: what it does
 	unrelated bool   // a second engine, of mode inline, runs in the process
+
+	keepAlive   time.Duration // TCP's; 0: the default
+	userTimeout time.Duration
+	readRate    int // bytes a second that are read of each peer; 0: all
 }
 
 // running is a server that listens.
 type running struct {
 	address   string
-	unrelated string // address of the second engine, if there is one
+	unrelated string         // address of the second engine, if there is one
+	engine    *engine.Engine // of weir, for a swarm; else nil
 
 	stats    func() any                  // the engine's own counters; nil if it has none
 	shutdown func(context.Context) error // graceful; nil if it has no such thing

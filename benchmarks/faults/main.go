@@ -10,7 +10,8 @@
 //	faults            injects, watches, judges and reports (scene.go, judge.go, report.go)
 //	├─ faults serve   one echo server that also obeys commands (serve.go, command.go)
 //	├─ faults probe   healthy clients that measure (probe.go)
-//	└─ faults pump    a client to be stopped (slow.go)
+//	├─ faults pump    a client to be stopped (slow.go)
+//	└─ faults host    who the server's own clients connect to (host.go, swarm.go)
 //
 // The exit code is 1 if weir did not do what a row requires, 2 for a bad flag.
 package main
@@ -31,6 +32,7 @@ const (
 	serveRole = "serve"
 	probeRole = "probe"
 	pumpRole  = "pump"
+	hostRole  = "host"
 )
 
 func main() {
@@ -47,6 +49,8 @@ func run(args []string, in io.Reader, out, log io.Writer) int {
 			return probeMain(args[1:], in, out)
 		case pumpRole:
 			return pump(args[1:], in, out)
+		case hostRole:
+			return hostMain(args[1:], in, out)
 		}
 	}
 	o, err := parseOptions(args, out)

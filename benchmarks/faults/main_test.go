@@ -15,7 +15,7 @@ import (
 
 // The test binary is also the processes that a run starts.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && (os.Args[1] == serveRole || os.Args[1] == probeRole || os.Args[1] == pumpRole) {
+	if len(os.Args) > 1 && (os.Args[1] == serveRole || os.Args[1] == probeRole || os.Args[1] == pumpRole || os.Args[1] == hostRole) {
 		os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 	}
 	// Race builds sleep for a second before they end; the children need not.

@@ -92,6 +92,10 @@ func faults() []fault {
 		how: "kill -STOP on a process with 10 idle connections, for 3 s (quick: 1 s)", required: "it costs nothing, and goes on when it may: without a heartbeat nothing can be noticed",
 		play: stopsIdleClient,
 	}, fault{
+		row: 12, name: "a client of ours is stopped", healthy: healthyMany,
+		how: "kill -STOP on a process with 10 of weir's clients that are busy", required: "closed as slow consumers; when they go on they notice, and come back",
+		flags: []string{"-stall=2s"}, foreign: noClients, play: stopsOwnClient,
+	}, fault{
 		row: 21, name: "half-close after 4 MiB", quick: true, healthy: healthyMany,
 		how: "8 clients send 4 MiB and FIN", required: "all of it is answered, then FIN",
 		play: halfCloses,
@@ -107,6 +111,34 @@ func faults() []fault {
 		row: 23, name: "connect and RST", healthy: healthyMany,
 		how: "10,000 times, by 4 clients at once", required: "nothing is left, and connections are accepted as fast as before",
 		play: connectsAndResets,
+	}, fault{
+		row: 25, name: "a host refuses", quick: true, healthy: healthyMany,
+		how: "100 clients of a port that nobody listens on, for 3 s (quick: 1 s)", required: "ECONNREFUSED; attempts bounded and spread",
+		foreign: noClients, play: refuses,
+	}, fault{
+		row: 25, name: "a host does not answer", healthy: healthyMany, own: true,
+		how: "nft drops what goes to the port that 100 clients dial", required: "the context is obeyed; at most 64 dial at once; closing does not wait for them",
+		tools: []string{"nft"}, foreign: noClients, play: swallows,
+	}, fault{
+		row: 25, name: "a host resets at once", quick: true, healthy: healthyMany,
+		how: "SO_LINGER 0 after accept, for 3 s (quick: 1 s), 100 clients", required: "ECONNRESET; attempts bounded and spread, although each succeeds",
+		foreign: noClients, play: resetsAtOnce,
+	}, fault{
+		row: 26, name: "a host is killed and started again", quick: true, healthy: healthyMany,
+		how: "kill -9 under 1000 clients that send (quick: 100), 3 s without it (quick: 1 s)", required: "attempts bounded and spread; from its first accept 95 % are back within 2 s, all within 5 s; each message is taken or reported, and what was sent meanwhile arrives in order",
+		foreign: noClients, play: killsHost,
+	}, fault{
+		row: 27, name: "a host flaps", quick: true, healthy: healthyMany,
+		how: "1 s of every 2 s it is there, four times, then killed (quick: half of that, twice), 100 clients", required: "attempts bounded, calls in order",
+		foreign: noClients, play: flaps,
+	}, fault{
+		row: 29, name: "a host vanishes under data", healthy: healthyMany, own: true,
+		how: "nft drops all from and to the host of 100 clients that send; TCP_USER_TIMEOUT 2 s, keep-alive 1 s", required: "closed for ETIMEDOUT within 5 s, and back when it is",
+		tools: []string{"nft"}, flags: []string{"-usertimeout=" + vanishTimeout.String(), "-keepalive=" + vanishKeepAlive}, foreign: noClients, play: vanishes(true),
+	}, fault{
+		row: 29, name: "a host vanishes without a word", healthy: healthyMany, own: true,
+		how: "the same with clients that send nothing", required: "the same, by the kernel's keep-alive",
+		tools: []string{"nft"}, flags: []string{"-usertimeout=" + vanishTimeout.String(), "-keepalive=" + vanishKeepAlive}, foreign: noClients, play: vanishes(false),
 	}, fault{
 		row: 34, name: "close during write, twice, from everywhere", quick: true, healthy: healthyMany,
 		how: "20 handlers queue 1 MiB and close, together with three goroutines, twice each", required: "the end is told once; what comes later fails with net.ErrClosed (weir: and what was queued arrives)",

@@ -21,6 +21,7 @@ type fault struct {
 	quick    bool // part of a quick run
 	healthy  int  // clients that must feel nothing; 0 if the fault ends the server
 	apart    bool // they are served by a second engine in the same process
+	own      bool // all of it happens in a network of its own; see netns.go
 
 	tools      []string                                    // that must be there
 	wrap       func(s *scene, calm bool) ([]string, error) // the tool that starts the server; nil: none
@@ -93,7 +94,13 @@ func (b *bench) stage(ctx context.Context, f fault, k kind) result {
 	defer guard()
 	late := time.AfterFunc(sceneMax, s.killAll)
 	defer late.Stop()
-	s.run()
+	if f.own {
+		if err := inOwnNetwork(s.run); err != nil {
+			s.Cannot = err.Error()
+		}
+	} else {
+		s.run()
+	}
 	s.judge()
 	return s.result
 }

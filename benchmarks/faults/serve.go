@@ -40,6 +40,7 @@ type state struct {
 	Handled     int64          `json:"handled"`      // bytes that handlers were given
 	Unhandled   int64          `json:"unhandled"`    // bytes of which OnClose told that they were not
 	Engine      map[string]any `json:"engine,omitempty"`
+	Swarm       *swarmState    `json:"swarm,omitempty"`
 
 	// At the end.
 	Shutdown string        `json:"shutdown,omitempty"` // how it ended: "ok", or the error
@@ -53,6 +54,14 @@ type state struct {
 //
 //	state   as it is
 //	gc      after a garbage collection has returned what is free
+//
+// and, where it is weir, as swarm.go has it, with the state of the swarm:
+//
+//	clients N ADDRESS   N clients of an address, each of which sends all the time
+//	pump N ADDRESS      the same, as much as they can
+//	mark, hush, part    newSwarm's methods of the name
+//	came NANOSECONDS    when sessions began, seen from that Unix time
+//	connect N ADDRESS   one client connects, within N milliseconds
 //
 // It ends when in ends, so that it never outlives its parent, and gracefully with
 // SIGTERM or when a handler is told to stop the server, after a last state. Nothing
@@ -82,11 +91,11 @@ func serve(args []string, in io.Reader, out io.Writer) int {
 			if !more {
 				return 0
 			}
-			if command == "gc" {
-				runtime.GC() // twice in all, so that what sync.Pool holds goes too
-				debug.FreeOSMemory()
+			st, err := r.obey(strings.Fields(command))
+			if err != nil {
+				logTo(args[0], "%s: %v", command, err)
 			}
-			if err := lines.Encode(stateOf(r.running)); err != nil {
+			if err := lines.Encode(st); err != nil {
 				return 1
 			}
 		case <-terminate:
@@ -106,6 +115,51 @@ func serve(args []string, in io.Reader, out io.Writer) int {
 type serving struct {
 	running
 	beside string // address of a second one, if there is one
+	swarm  *swarm // clients; nil if there are none
+}
+
+// obey does what a line says, and returns the state.
+func (r *serving) obey(words []string) (st state, err error) {
+	name, amount, address := "", 0, ""
+	if len(words) > 0 {
+		name = words[0]
+	}
+	if len(words) > 1 {
+		amount = mustNumber(words[1])
+	}
+	if len(words) > 2 {
+		address = words[2]
+	}
+	moment := time.Now()
+	switch {
+	case name == "gc":
+		runtime.GC() // twice in all, so that what sync.Pool holds goes too
+		debug.FreeOSMemory()
+	case r.engine == nil: // the other commands are for weir
+	case name == "clients", name == "pump":
+		r.swarm, err = newSwarm(r.engine, address, amount, name == "pump")
+	case name == "connect":
+		st = stateOf(r.running)
+		st.Swarm = connectOnce(r.engine, address, time.Duration(amount)*time.Millisecond)
+		return st, nil
+	case r.swarm == nil:
+	case name == "mark":
+		r.swarm.mark()
+	case name == "hush":
+		r.swarm.hush()
+	case name == "part":
+		r.swarm.part()
+	case name == "came":
+		moment = time.Unix(0, int64(amount))
+	}
+	st = stateOf(r.running)
+	if r.swarm != nil {
+		st.Swarm = r.swarm.report(moment)
+	}
+	if name == "part" {
+		r.swarm = nil
+	}
+	return st, err
 }
 
 func startServing(args []string) (serving, settings, error) {
@@ -118,6 +172,9 @@ func startServing(args []string) (serving, settings, error) {
 	flags.DurationVar(&s.stall, "stall", 0, "")
 	flags.IntVar(&s.workers, "workers", 0, "")
 	flags.StringVar(&s.logger, "logger", "", "")
+	flags.DurationVar(&s.keepAlive, "keepalive", 0, "")
+	flags.DurationVar(&s.userTimeout, "usertimeout", 0, "")
+	flags.IntVar(&s.readRate, "readrate", 0, "")
 	flags.BoolVar(&s.unrelated, "unrelated", false, "")
 	flags.BoolVar(&s.twice, "twice", false, "")
 	flags.StringVar(&second.network, "beside", "", "")

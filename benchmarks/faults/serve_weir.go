@@ -30,6 +30,15 @@ func startWeir(s settings, opts ...engine.Option) (running, error) {
 	if s.stall != 0 {
 		opts = append(opts, engine.WithStallTimeout(s.stall))
 	}
+	if s.keepAlive != 0 {
+		opts = append(opts, engine.WithKeepAlive(s.keepAlive))
+	}
+	if s.userTimeout != 0 {
+		opts = append(opts, engine.WithUserTimeout(s.userTimeout))
+	}
+	if s.readRate != 0 {
+		opts = append(opts, engine.WithByteRate(s.readRate, s.readRate), engine.WithThrottle())
+	}
 	switch s.logger {
 	case "block":
 		opts = append(opts, engine.WithLogger(blockingLog{}))
@@ -42,7 +51,7 @@ func startWeir(s settings, opts ...engine.Option) (running, error) {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- e.Serve(context.Background()) }()
-	r := running{stats: func() any { return e.Stats() }, shutdown: e.Shutdown, ended: ended}
+	r := running{engine: e, stats: func() any { return e.Stats() }, shutdown: e.Shutdown, ended: ended}
 	if r.address, err = listenWeir(e, s); err != nil {
 		return r, err
 	}
