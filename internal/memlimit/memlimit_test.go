@@ -2,37 +2,10 @@ package memlimit
 
 import (
 	"math"
-	"os"
-	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"testing"
 )
-
-func TestCgroupFiles(t *testing.T) {
-	for text, want := range map[string]int64{
-		"max\n":                 0, // version 2, no limit
-		"536870912\n":           512 << 20,
-		"1048576":               1 << 20,
-		"9223372036854771712\n": 9223372036854771712, // version 1, no limit: the machine's memory is less
-		"0\n":                   0,
-		"-1\n":                  0,
-		"":                      0,
-		"12 34":                 0,
-		"99999999999999999999":  0,
-	} {
-		file := filepath.Join(t.TempDir(), "memory.max")
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if got := cgroup(file); got != want {
-			t.Errorf("%q: %d, want %d", text, got, want)
-		}
-	}
-	if got := cgroup(filepath.Join(t.TempDir(), "none")); got != 0 {
-		t.Errorf("no file: %d, want 0", got)
-	}
-}
 
 func TestSmallest(t *testing.T) {
 	for _, c := range []struct {
@@ -47,11 +20,32 @@ func TestSmallest(t *testing.T) {
 	}
 }
 
+// The order of the limits: the runtime's, else the least of cgroup and machine.
+func TestWhichLimitCounts(t *testing.T) {
+	for _, c := range []struct {
+		limits Limits
+		want   int64
+	}{
+		{Limits{}, 0},
+		{Limits{Machine: 9}, 9},
+		{Limits{Machine: 9, Group: Group{Limit: 5}}, 5},
+		{Limits{Machine: 9, Group: Group{Limit: 5}, Runtime: 7}, 7},
+		{Limits{Group: Group{Limit: 5}}, 5},
+	} {
+		if got := c.limits.Bytes(); got != c.want {
+			t.Errorf("of %+v counts %d, want %d", c.limits, got, c.want)
+		}
+	}
+}
+
 func TestMemoryLimitOfTheRuntimeComesFirst(t *testing.T) {
 	before := debug.SetMemoryLimit(12345 << 20)
 	defer debug.SetMemoryLimit(before)
 	if got := Bytes(); got != 12345<<20 {
 		t.Errorf("%d bytes, want the runtime's limit", got)
+	}
+	if got := Find(); got.Runtime != 12345<<20 {
+		t.Errorf("found %+v, want the runtime's limit", got)
 	}
 	debug.SetMemoryLimit(math.MaxInt64)
 	got := Bytes()
