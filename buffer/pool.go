@@ -263,6 +263,19 @@ func (p *Pool) makeRoom(class int, size int64) bool {
 	return true
 }
 
+// Trim lets go of everything that is kept for later use: the garbage collector has it
+// from now on.
+func (p *Pool) Trim() {
+	p.mu.Lock()
+	p.free, p.headers = [classCount]freeList{}, freeList{}
+	p.blocks, p.nblocks = nil, 0
+	p.stats.Idle = 0
+	p.mu.Unlock()
+	if debugBuild {
+		p.checkInvariants()
+	}
+}
+
 // takeBlock returns an empty block for a chain.
 func (p *Pool) takeBlock() *block {
 	p.mu.Lock()

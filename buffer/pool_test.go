@@ -343,3 +343,35 @@ func TestConcurrentUse(t *testing.T) {
 		t.Errorf("%d release functions called, want %d", n, want)
 	}
 }
+
+// What is kept for later use is let go of, of every kind, and nothing else is.
+func TestTrim(t *testing.T) {
+	p := NewPool(Config{})
+	live := p.Get(1000)
+	for _, n := range []int{1, 5000, 256 << 10} {
+		p.Get(n).Release()
+	}
+	p.Adopt([]byte("adopted"), nil).Release()
+	c := NewChain(p)
+	c.Append([]byte("a block"))
+	c.Reset()
+	before := p.Stats()
+	if before.Idle == 0 {
+		t.Fatal("nothing is idle")
+	}
+	p.Trim()
+	want := before
+	want.Idle = 0
+	if got := p.Stats(); got != want {
+		t.Errorf("stats %+v, want %+v", got, want)
+	}
+	p.checkInvariants()
+	live.Release()
+	if got := p.Stats().Idle; got != 1024 {
+		t.Errorf("%d bytes idle after a release, want 1024", got)
+	}
+	p.Get(5000).Release()
+	if got := p.Stats().Hits; got != before.Hits {
+		t.Errorf("%d hits, want %d: what was let go of is used", got, before.Hits)
+	}
+}
