@@ -226,6 +226,21 @@ func (d Driver) ThrottledUntil() time.Duration {
 	return d.s.extra.quota.wait()
 }
 
+// Held is how many bytes are kept for the session: queued, received and not handled, and
+// of messages for groups that it has not been given, though others may share these.
+func (d Driver) Held() (bytes int) {
+	s := d.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	bytes = s.queued() + s.unread()
+	if s.extra != nil {
+		for _, m := range s.extra.lagging {
+			bytes += m.behind.bytes
+		}
+	}
+	return bytes
+}
+
 // Peer is the peer's address, zero on unix sockets.
 func (d Driver) Peer() netip.AddrPort { return d.s.remote }
 
