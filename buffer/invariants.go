@@ -45,6 +45,7 @@ func (p *Pool) checkInvariants() {
 	assert(idle == st.Idle, "%d bytes idle, counted %d", idle, st.Idle)
 	assert(st.Idle <= p.maxIdle, "%d bytes idle, at most %d allowed", st.Idle, p.maxIdle)
 	assert(st.InUse >= 0 && st.InUse <= st.Peak, "%d bytes in use, peak %d", st.InUse, st.Peak)
+	assert(p.adopted >= 0 && p.adopted <= st.InUse, "%d bytes adopted of %d in use", p.adopted, st.InUse)
 	assert(st.Segments >= 0, "%d live segments", st.Segments)
 	assert(st.Segments > 0 || st.InUse == 0, "%d bytes in use without a live segment", st.InUse)
 	assert(st.Hits <= st.Gets, "%d hits of %d gets", st.Hits, st.Gets)

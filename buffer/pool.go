@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/bits"
 	"sync"
+	"sync/atomic"
 	"unsafe"
 )
 
@@ -76,12 +77,15 @@ type Pool struct {
 	maxIdle int64
 	debug   bool
 
+	taken atomic.Int64 // see Taken; written with the lock
+
 	mu      sync.Mutex
 	free    [classCount]freeList
 	headers freeList
 	blocks  *block
 	nblocks int64
 	stats   Stats
+	adopted int64 // bytes of live segments that others brought
 
 	live map[*Segment]struct{} // debug mode only
 	born uint64                // debug mode only: numbers segments by age
@@ -146,6 +150,7 @@ func (p *Pool) Get(n int) *Segment {
 		s = &Segment{mem: make([]byte, size), pool: p, class: int8(class)}
 		p.mu.Lock()
 		p.stats.Allocated += int64(size)
+		p.taken.Add(int64(size))
 	}
 	p.stats.Gets++
 	p.enter(int64(size))
@@ -177,6 +182,7 @@ func (p *Pool) Adopt(b []byte, release func()) *Segment {
 		p.mu.Lock()
 	}
 	p.enter(int64(len(b)))
+	p.adopted += int64(len(b))
 	p.mu.Unlock()
 
 	s.mem = b[:len(b):len(b)]
@@ -212,6 +218,9 @@ func (p *Pool) put(s *Segment) {
 	p.mu.Lock()
 	p.stats.InUse -= size
 	p.stats.Segments--
+	if s.class == classAdopted {
+		p.adopted -= size
+	}
 	switch {
 	case s.class >= 0:
 		if p.makeRoom(int(s.class), size) {
@@ -261,6 +270,38 @@ func (p *Pool) makeRoom(class int, size int64) bool {
 		p.stats.Idle -= 1 << (minClassShift + fattest)
 	}
 	return true
+}
+
+// Taken is the most memory that the pool can have of the garbage collector's: what is
+// live or kept, and what it has let go of and was not collected yet. Memory that others
+// brought is not in it. It takes one load, no lock. It only grows, until Collected.
+func (p *Pool) Taken() int64 { return p.taken.Load() }
+
+// Mark is what a pool had at a moment; see Collected.
+type Mark struct{ own, allocated int64 }
+
+// Mark returns what the pool has now.
+func (p *Pool) Mark() Mark {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return Mark{p.stats.InUse - p.adopted + p.stats.Idle, p.stats.Allocated}
+}
+
+// Collected tells the pool that a garbage collection has ended which began after m: what
+// was garbage at m is gone. What has become garbage since may have survived, so that
+// the moment of m, not the present one, counts.
+func (p *Pool) Collected(m Mark) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.taken.Store(min(p.taken.Load(), m.own+p.stats.Allocated-m.allocated))
+}
+
+// Own is how much memory of the pool's own, which nobody brought, is live, and how much
+// is kept for later use, bytes.
+func (p *Pool) Own() (live, idle int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.stats.InUse - p.adopted, p.stats.Idle
 }
 
 // Trim lets go of everything that is kept for later use: the garbage collector has it

@@ -375,3 +375,40 @@ func TestTrim(t *testing.T) {
 		t.Errorf("%d hits, want %d: what was let go of is used", got, before.Hits)
 	}
 }
+
+// What the pool has of the collector's: garbage counts until it is told that there is
+// none, and what others brought never does.
+func TestTaken(t *testing.T) {
+	p := NewPool(Config{MaxIdleBytes: 4096})
+	want := func(taken, live, idle int64, when string) {
+		t.Helper()
+		if l, i := p.Own(); p.Taken() != taken || l != live || i != idle {
+			t.Errorf("%s: taken %d, live %d, idle %d; want %d, %d and %d", when, p.Taken(), l, i, taken, live, idle)
+		}
+	}
+	kept, large := p.Get(1024), p.Get(64<<10)
+	want(65<<10, 65<<10, 0, "two segments")
+	brought := p.Adopt(make([]byte, 1<<20), nil)
+	want(65<<10, 65<<10, 0, "with one that was brought")
+	large.Release() // not kept
+	want(65<<10, 1<<10, 0, "with garbage")
+	before := p.Mark()
+	during := p.Get(2048)
+	p.Collected(before)
+	want(3<<10, 3<<10, 0, "collected")
+	before = p.Mark()
+	during.Release()
+	p.Trim()
+	p.Collected(before)
+	want(3<<10, 1<<10, 0, "collected with garbage that came meanwhile")
+	p.Collected(p.Mark())
+	want(1<<10, 1<<10, 0, "collected again")
+	p.Collected(before)
+	want(1<<10, 1<<10, 0, "told late of a collection")
+	kept.Release()
+	p.Get(1024).Release()
+	want(1<<10, 0, 1<<10, "used again")
+	brought.Release()
+	want(1<<10, 0, 1<<10+headerBytes, "with a header that is kept")
+	p.checkInvariants()
+}
