@@ -67,7 +67,7 @@ func (s *Session) SendContext(ctx context.Context, p []byte) error {
 	switch {
 	case s.link == nil || s.State() != Open:
 		return ErrClosed
-	case int64(len(p)) > s.link.Shared().QueuedCap:
+	case int64(len(p)) > s.link.Shared().QueuedShare(len(p)):
 		return ErrBufferFull
 	case s.link.OnLoop():
 		return ErrDeadlock

@@ -115,7 +115,7 @@ func (s *Session) admit(n int) error {
 	if queued >= shared.HighWater && n > shared.Cap-queued {
 		return ErrBufferFull
 	}
-	if int64(n)+shared.Queued.Load() > shared.QueuedCap {
+	if int64(n)+shared.Queued.Load() > shared.QueuedShare(queued+n) {
 		return ErrBufferFull
 	}
 	return nil

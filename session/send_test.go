@@ -8,7 +8,9 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
+	"github.com/weirnet/weir/internal/sock"
 	"github.com/weirnet/weir/internal/transport"
 	"github.com/weirnet/weir/session"
 )
@@ -377,6 +379,31 @@ func TestCapOfTheEngine(t *testing.T) {
 	if got := r.shared.Queued.Load(); got != 0 {
 		t.Errorf("the engine counts %d bytes, want 0", got)
 	}
+}
+
+// The last quarter of what the engine may queue is for sessions that have little: who
+// has much does not have the others refused.
+func TestReserveForThoseWithLittle(t *testing.T) {
+	const total, most = 100_000, 75_000
+	r := openRig(t, &parts{}, func(s *transport.Shared) {
+		s.QueuedCap, s.Cap, s.HighWater, s.LowWater = total, 1<<20, 1<<20, 1<<10
+	})
+	r.link.otherwise = &again
+	r.send(strings.Repeat("a", most-1))
+	wantError(t, "Send of what is too much", r.session.Send([]byte("bb")), session.ErrBufferFull)
+	wantError(t, "SendContext of what never fits", r.session.SendContext(t.Context(), make([]byte, most+1)), session.ErrBufferFull)
+	r.send("c")
+	wantError(t, "Send to one who has much", r.session.Send([]byte("d")), session.ErrBufferFull)
+
+	link := &fakeLink{shared: r.shared, refs: 1, options: map[sock.Option]int{}, otherwise: &again}
+	other := session.New(8, link, testPeer, time.Unix(100, 0), session.NewBehaviour(&parts{}))
+	driver := session.Drive(other, transport.Key{})
+	driver.Open()
+	wantError(t, "Send of much to another", other.Send(make([]byte, 4<<10+1)), session.ErrBufferFull)
+	wantError(t, "Send to another", other.Send(make([]byte, 4<<10)), nil)
+	wantError(t, "Send to one who has no longer little", other.Send([]byte("e")), session.ErrBufferFull)
+	driver.Close()
+	link.Release()
 }
 
 func TestSendOfNothing(t *testing.T) {

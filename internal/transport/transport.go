@@ -138,6 +138,20 @@ type Shared struct {
 	views sync.Pool // of *[][]byte, for Sendv
 }
 
+// thinQueue is how much output a session may have queued to be one of those that the
+// reserve is for, in bytes: some answers.
+const thinQueue = 4 << 10
+
+// QueuedShare is how much may be queued in all sessions together when one of them has so
+// much queued. The last quarter is for those that have little: without it a few peers
+// that do not read would have the answers to all others refused.
+func (s *Shared) QueuedShare(queued int) int64 {
+	if queued <= thinQueue {
+		return s.QueuedCap
+	}
+	return s.QueuedCap - s.QueuedCap/4
+}
+
 // Views lends an empty slice with room for sock.MaxViews views. It escapes into
 // an interface call, so a local array would be an allocation per write.
 func (s *Shared) Views() *[][]byte {
