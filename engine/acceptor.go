@@ -16,9 +16,9 @@ import (
 
 // acceptor takes connections from one listening socket and places them on the
 // loops. It belongs to one loop. When the process or the system runs out of
-// descriptors or memory it pauses, for longer each time, and when connections come
-// faster than they may, until the next is due; the listener's queue keeps the
-// clients waiting meanwhile.
+// descriptors or memory it pauses, for longer each time, when connections come
+// faster than they may, until the next is due, and when the process nears its memory
+// limit, until it does no more; the listener's queue keeps the clients waiting meanwhile.
 type acceptor struct {
 	loop     *loop
 	listener sock.Listener
@@ -98,8 +98,12 @@ func (a *acceptor) accept() {
 }
 
 // paced tells whether the engine may take a connection now. If it has taken as many
-// as it may, the acceptor waits.
+// as it may, or memory is scarce, the acceptor waits.
 func (a *acceptor) paced() bool {
+	if a.loop.engine.ladder.full.Load() {
+		a.retryAt = a.loop.now.Add(acceptRecheck)
+		return false
+	}
 	again, ok := a.loop.engine.admission.pace(a.loop.elapsed())
 	if !ok {
 		a.retryAt = a.loop.engine.started.Add(again)

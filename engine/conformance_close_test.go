@@ -46,6 +46,7 @@ func sendTooMuch(t *testing.T, _ *server, c stream, _ *session.Session) {
 // TestEveryReasonHasAnEnding: whoever adds a reason shows how a peer meets it.
 func TestEveryReasonHasAnEnding(t *testing.T) {
 	elsewhere := map[session.Reason]string{
+		session.ReasonMemory:   "TestMemoryLadder: it takes a memory that the test fills",
 		session.ReasonOverload: "TestRejectClosesWhatFindsNoWorker: only mode pool has an executor",
 	}
 	for _, e := range endings {

@@ -40,6 +40,7 @@ type Engine struct {
 	executor workers // nil where loops run handlers
 	overseer overseer
 	clients  clients
+	ladder   ladder
 
 	placed          atomic.Uint64 // connections placed so far by RoundRobin
 	pausedAcceptors atomic.Int32  // for lack of descriptors or memory
@@ -114,7 +115,11 @@ func assemble(opts []Option) (*Engine, error) {
 	if err := e.makeWorkers(); err != nil {
 		return nil, err
 	}
-	return e, e.makeLoops()
+	if err := e.makeLoops(); err != nil {
+		return e, err
+	}
+	e.ladder.start(e)
+	return e, nil
 }
 
 // dismantle releases what an engine has whose loops have not run.

@@ -29,6 +29,7 @@ import (
 //	overload      policy, waiting                                   (warning)
 //	drain         sessions
 //	failed        cause                                             (error)
+//	memory        what, of, use, limit; sessions and total          (warning)
 //	blocked_handler  session, milliseconds, stack                   (warning)
 //	blocked_loop     loop, milliseconds, stack                      (warning)
 //	stats         what there was in all, and how sessions closed, at the end
@@ -44,6 +45,7 @@ type events struct {
 	full   throttle
 	stuck  throttle // handlers
 	late   throttle // loops
+	memory [memorySteps][memoryNewsKinds]throttle
 	accept [acceptTroubles]throttle
 	dial   throttle
 }
@@ -197,6 +199,31 @@ func (e *events) blocked(t *throttle, name string, who Field, took time.Duration
 			who, Number("milliseconds", took.Milliseconds()), Text("stack", stack()), Number("skipped", skipped),
 		})
 	}
+}
+
+// memoryNews is what there is to tell of a step.
+type memoryNews uint8
+
+const (
+	stepBegins memoryNews = iota
+	stepEnds
+	stepActs // it has ended sessions
+	memoryNewsKinds
+)
+
+// memoryStep tells of a step, and of the ceiling that it is taken for; false if it was
+// not told, as something of the kind was just before.
+func (e *events) memoryStep(step MemoryStep, news memoryNews, c *ceiling, more ...Field) bool {
+	skipped, ok := e.memory[step][news].pass(e.second())
+	if ok && e.ring.enabled(Warn) {
+		what := step.String() + [...]string{" begins", " ends", ""}[news]
+		fields := append([]Field{Text("what", what), Text("of", c.kind.String()), Number("use", c.use), Number("limit", c.limit)}, more...)
+		if news != stepActs { // whose sessions are told together
+			fields = append(fields, Number("skipped", skipped))
+		}
+		e.ring.put(Warn, "memory", fields)
+	}
+	return ok
 }
 
 func (e *events) draining(sessions int) {

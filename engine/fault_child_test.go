@@ -26,6 +26,7 @@ var roles = map[string]func(args []string) int{
 	"answer": answerRole,
 	"tally":  tallyRole,
 	"client": clientRole,
+	"memory": memoryRole,
 	"load":   func(args []string) int { return load.Main(args, os.Stdin, os.Stdout) },
 }
 
@@ -58,9 +59,16 @@ type child struct {
 
 func startChild(t *testing.T, role ...string) *child {
 	t.Helper()
+	return startChildUnder(t, nil, role...)
+}
+
+// startChildUnder has a tool start the child: its words come before the child's own.
+func startChildUnder(t *testing.T, tool []string, role ...string) *child {
+	t.Helper()
 	exe, err := os.Executable()
 	must(t, err)
-	c := &child{Cmd: exec.Command(exe, roleArgs...), stderr: new(strings.Builder)}
+	words := append(append(tool[:len(tool):len(tool)], exe), roleArgs...)
+	c := &child{Cmd: exec.Command(words[0], words[1:]...), stderr: new(strings.Builder)}
 	c.Env = append(os.Environ(), roleVariable+"="+strings.Join(role, " "))
 	c.Stderr = c.stderr
 	c.stdin, err = c.StdinPipe()

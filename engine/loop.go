@@ -58,6 +58,7 @@ type loop struct {
 
 	acceptors   []*acceptor
 	ready       []uint64           // ids of sessions with something to read
+	braked      bool               // most of them are not to be read now: memory is scarce
 	reading     []uint64           // the list that step 3 works off
 	dirty       []uint64           // ids of sessions with something to write
 	flushing    []uint64           // the list that step 5 works off
@@ -220,9 +221,17 @@ func (l *loop) readReady() {
 			a.accept()
 		}
 	}
+	if l.braked && len(l.ready) == 0 {
+		l.brake(false) // nobody waits
+	}
 	l.ready, l.reading = l.reading[:0], l.ready
 	for _, id := range l.reading {
-		if c := l.find(id); c != nil {
+		c := l.find(id)
+		switch {
+		case c == nil:
+		case l.brakes() && !l.mayReadLittle(c):
+			l.ready = append(l.ready, id)
+		default:
 			c.flags &^= listed
 			l.read(c)
 		}

@@ -69,6 +69,10 @@ type options struct {
 	outboundTotal int64
 	idleBuffers   int
 
+	memoryLimit int64     // what was asked for; systemLimit: what the system says
+	ceilings    []ceiling // what follows; empty: nothing is done about memory
+	group       memlimit.Group
+
 	firstMessage time.Duration
 	frame        time.Duration
 	idle         time.Duration
@@ -110,6 +114,7 @@ func collect(opts []Option) (options, error) {
 		highWater:   256 << 10,
 		outboundCap: 4 << 20,
 		idleBuffers: 8 << 20,
+		memoryLimit: systemLimit,
 		frame:       30 * time.Second,
 		stall:       30 * time.Second,
 		linger:      5 * time.Second,
@@ -130,9 +135,7 @@ func collect(opts []Option) (options, error) {
 	if o.mode == Single {
 		o.loops = 1
 	}
-	if o.outboundTotal == 0 {
-		o.outboundTotal = defaultOutboundTotal()
-	}
+	o.settleMemory(memlimit.Find())
 	if o.newWorkers == nil {
 		WithPoolSize(256 * runtime.GOMAXPROCS(0))(&o)
 	}
@@ -140,15 +143,6 @@ func collect(opts []Option) (options, error) {
 		o.logger = NewZerolog(os.Stderr, Warn)
 	}
 	return o, nil
-}
-
-// defaultOutboundTotal is half of what the process may use, or 512 MiB where the
-// system does not say.
-func defaultOutboundTotal() int64 {
-	if limit := memlimit.Bytes(); limit > 0 {
-		return limit / 2
-	}
-	return 512 << 20
 }
 
 // reject records a bad value; the first one is reported.
@@ -295,9 +289,11 @@ func WithOutbound(low, high, limit int) Option {
 }
 
 // WithOutboundTotal bounds the output queued in all sessions together, in bytes.
-// The default is half of the memory limit: GOMEMLIMIT, else the cgroup's, else
-// the machine's memory; 512 MiB where the system does not say, as outside Linux.
+// The default is half of what WithMemoryLimit says, by default GOMEMLIMIT, else the
+// cgroup's limit, else the machine's memory; 512 MiB where the system does not say, as
+// outside Linux. The last quarter is for sessions that have no more than 4 KiB queued.
 // Goroutines that send at the same moment may exceed it by a message each.
+// Near the default sessions are closed; a total that was set here only refuses.
 func WithOutboundTotal(bytes int64) Option {
 	return func(o *options) {
 		if bytes < 1 {

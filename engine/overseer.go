@@ -13,7 +13,8 @@ import (
 //  1. closely, every millisecond, while sessions wait for workers: it asks for more
 //     where those at work do not get on, since their handlers block, and has written
 //     what slow handlers have sent so far, to their peers and to groups
-//  2. slowly while handlers or loops are at work: see watchdog.go
+//  2. slowly while handlers or loops are at work: see watchdog.go; or while memory is
+//     scarce: see memory.go
 //  3. it sleeps while all loops do and no handler runs
 //
 // Loops rouse it, which costs them a look at its pace.
@@ -21,6 +22,7 @@ type overseer struct {
 	engine   *Engine
 	watchdog watchdog
 	watching bool          // there is a watchdog
+	loops    bool          // it is to look while loops are at work
 	pace     atomic.Uint32 // closely where it does not run
 	outside  func()        // rouses who looks in its place; nil: it does itself
 	wake     chan struct{}
@@ -63,10 +65,11 @@ func (o *overseer) start(e *Engine) {
 		return
 	}
 	limit := e.options.watchdog
-	if e.executor == nil && limit == 0 {
+	if e.executor == nil && limit == 0 && !e.ladder.on() {
 		return
 	}
 	o.engine, o.watching = e, limit > 0
+	o.loops = o.watching || e.ladder.on()
 	o.watchdog.start(e, limit)
 	o.wake, o.quit, o.ended = make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
 	o.timer = time.NewTimer(time.Hour)
@@ -76,7 +79,7 @@ func (o *overseer) start(e *Engine) {
 
 // hire has somebody else decide when to look; there is no watchdog then.
 func (o *overseer) hire(e *Engine) {
-	o.engine = e
+	o.engine, o.loops = e, e.ladder.on()
 	o.outside = e.deps.Oversee(func() bool {
 		_, busy := o.look(e.deps.Clock.Now())
 		o.rest(busy)
@@ -94,7 +97,7 @@ func (o *overseer) rouse() {
 
 // stir keeps it from sleeping. Loops call it in each turn.
 func (o *overseer) stir() {
-	if o.watching && o.pace.Load() == asleep && o.pace.CompareAndSwap(asleep, slowly) {
+	if o.loops && o.pace.Load() == asleep && o.pace.CompareAndSwap(asleep, slowly) {
 		o.ring()
 	}
 }
@@ -116,6 +119,9 @@ func (o *overseer) stop() {
 	if o.quit != nil {
 		close(o.quit)
 		<-o.ended
+	}
+	if o.engine != nil {
+		o.engine.ladder.stop()
 	}
 }
 
@@ -168,10 +174,13 @@ func (o *overseer) await() bool {
 
 // pause is the time between two slow looks.
 func (o *overseer) pause() time.Duration {
-	if o.watching {
-		return o.watchdog.tick()
+	switch {
+	case !o.watching:
+		return overseerPause
+	case o.engine.ladder.on():
+		return min(o.watchdog.tick(), overseerPause)
 	}
-	return overseerPause
+	return o.watchdog.tick()
 }
 
 // look does all there is to do, and tells whether sessions wait for workers, and
@@ -202,7 +211,8 @@ func (o *overseer) look(now time.Time) (waits, busy bool) {
 		o.refreshed = now
 		o.engine.log.ring.refresh()
 	}
-	return waits, busy || o.loopsAwake()
+	o.engine.ladder.look(now)
+	return waits, busy || o.loopsAwake() || o.engine.ladder.busy()
 }
 
 // rest makes it look slowly, or sleep if nothing is busy, unless something comes before
@@ -232,10 +242,10 @@ func (o *overseer) rest(busy bool) {
 	o.watchdog.seeNothing() // what it saw last has ended; if anything has begun, it will be woken
 }
 
-// loopsAwake tells whether a watched loop is not parked.
+// loopsAwake tells whether a loop is not parked, if that matters.
 func (o *overseer) loopsAwake() bool {
 	for _, l := range o.engine.loops {
-		if o.watching && l.awake() {
+		if o.loops && l.awake() {
 			return true
 		}
 	}

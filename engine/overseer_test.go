@@ -4,9 +4,11 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/weirnet/weir/internal/inject"
 	"github.com/weirnet/weir/poller"
 	"github.com/weirnet/weir/session"
 )
@@ -81,10 +83,55 @@ func TestOverseerSleepsWhenIdle(t *testing.T) {
 	}
 }
 
-// Without a watchdog only mode Pool needs an overseer.
+// While memory is scarce the overseer looks, whatever the loops do, and sleeps afterwards.
+func TestOverseerSleepsAfterMemoryWasScarce(t *testing.T) {
+	for _, mode := range []Mode{Pool, Inline} {
+		t.Run(mode.String(), func(t *testing.T) {
+			u := &scarce{}
+			e, err := New(WithMode(mode), WithWatchdog(0), WithMemoryLimit(100<<20), WithLogger(NoLog{}), WithDeps(inject.Deps{Memory: u}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer e.Close()
+			await := func(what string, holds func() bool) {
+				t.Helper()
+				tick := time.NewTicker(time.Millisecond)
+				defer tick.Stop()
+				for deadline := time.Now().Add(10 * time.Second); !holds(); <-tick.C {
+					if time.Now().After(deadline) {
+						t.Fatal(what + " does not happen")
+					}
+				}
+			}
+			sleeps := func() bool { return e.overseer.pace.Load() == asleep }
+			await("sleep", sleeps)
+			u.used.Store(99 << 20)
+			e.loops[0].mail.knock() // something happens
+			await("the last step", func() bool { return e.Stats().Memory.Step == MemoryCloseFattest })
+			if sleeps() {
+				t.Error("it sleeps while memory is scarce")
+			}
+			u.used.Store(0)
+			await("sleep again", sleeps)
+			if st := e.Stats().Memory; st.Step != MemoryNormal {
+				t.Errorf("it sleeps in step %v", st.Step)
+			}
+		})
+	}
+}
+
+// scarce is an inject.Memory of which all is in use that the test says.
+type scarce struct{ used atomic.Int64 }
+
+func (s *scarce) Read() inject.MemoryUse {
+	return inject.MemoryUse{Held: s.used.Load(), Firm: s.used.Load()}
+}
+func (s *scarce) Collect() {}
+
+// Without a watchdog and a memory limit only mode Pool needs an overseer.
 func TestWatchdogOff(t *testing.T) {
 	for mode, want := range map[Mode]bool{Pool: true, Inline: false} {
-		e, err := New(WithMode(mode), WithWatchdog(0), WithLogger(NoLog{}))
+		e, err := New(WithMode(mode), WithWatchdog(0), WithMemoryLimit(0), WithLogger(NoLog{}))
 		if err != nil {
 			t.Fatal(err)
 		}

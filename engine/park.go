@@ -12,7 +12,7 @@ const spinWorth = 4
 
 // wait polls, and parks if there is nothing to do.
 func (l *loop) wait() (n int, err error) {
-	if len(l.ready)+len(l.dirty)+len(l.marked) > 0 || l.acceptReady() || !l.mail.empty() || len(l.due) > 0 || l.overloaded.Load() {
+	if len(l.ready) > 0 && !l.braked || len(l.dirty)+len(l.marked) > 0 || l.acceptReady() || !l.mail.empty() || len(l.due) > 0 || l.overloaded.Load() {
 		return l.poller.Poll(l.events)
 	}
 	l.idleAt = l.clock.Now()

@@ -11,11 +11,18 @@ import (
 
 // read reads c until it is empty, paused or over, or its budget is used up.
 func (l *loop) read(c *conn) {
-	for budget := l.engine.options.readBudget; budget > 0; {
+	budget := l.engine.options.readBudget
+	if l.braked {
+		budget = littleRead
+	}
+	for budget > 0 {
 		if c.flags&(readable|paused|marked|sawFIN) != readable {
 			return
 		}
 		room := l.room()
+		if l.braked {
+			room = room[:min(len(room), littleRead)]
+		}
 		n, errno := l.sockets.Recv(int(c.fd), room)
 		switch {
 		case errno == syscall.EAGAIN:

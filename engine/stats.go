@@ -106,6 +106,17 @@ type Memory struct {
 	QueuedAverage int64
 	QueuedMax     int64
 	QueuedMaxID   uint64 // the session that has QueuedMax; 0 if none has any
+
+	// Of the limit and what is done to keep it; see WithMemoryLimit. The engine looks
+	// while it has anything to do.
+	Limit         int64      // of the process's limits the one that was nearest; 0: nothing is done
+	Use           int64      // how much of it was used, garbage apart
+	Step          MemoryStep // the highest that is in force
+	ReadStops     uint64     // times a loop stopped reading, until there was room
+	AcceptStops   uint64     // times accepting stopped
+	IdleDropped   uint64     // sessions that were dropped because they were silent
+	FattestClosed uint64     // sessions that were aborted because most was held for them
+	Collections   uint64     // times garbage was collected early
 }
 
 // Stats returns the engine's counters; any goroutine may call it. It looks at
@@ -161,6 +172,7 @@ func (e *Engine) Stats() Stats {
 	}
 	st.LogDropped = e.log.ring.dropped()
 	st.Memory.Buffers = e.pool.Stats()
+	e.ladder.addTo(&st.Memory)
 	e.lookAtSessions(&st)
 	return st
 }

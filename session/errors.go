@@ -56,10 +56,11 @@ const (
 	ReasonOverload      Reason = 14 // the executor had no room for its handlers
 	ReasonFrameTimeout  Reason = 15 // a frame was begun and not finished in time
 	ReasonHeartbeat     Reason = 16 // the peer said nothing, although it was asked to
+	ReasonMemory        Reason = 17 // the process's memory was running out
 )
 
 // Reasons is one more than the highest Reason, for arrays indexed by it.
-const Reasons = int(ReasonHeartbeat) + 1
+const Reasons = int(ReasonMemory) + 1
 
 // String returns the reason's stable name, as logs and counters use it.
 func (r Reason) String() string {
@@ -98,6 +99,8 @@ func (r Reason) String() string {
 		return "frame_timeout"
 	case ReasonHeartbeat:
 		return "heartbeat"
+	case ReasonMemory:
+		return "memory"
 	}
 	return "invalid"
 }

@@ -15,6 +15,7 @@ func TestReasonsAreStable(t *testing.T) {
 	want := []string{
 		"none", "peer_closed", "peer_reset", "local_close", "aborted", "idle", "first_message", "lifetime",
 		"slow_consumer", "protocol_error", "over_limit", "handler_panic", "shutdown", "io_error", "overload", "frame_timeout", "heartbeat",
+		"memory",
 	}
 	if session.Reasons != len(want) {
 		t.Fatalf("%d reasons, want %d", session.Reasons, len(want))

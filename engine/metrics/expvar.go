@@ -47,6 +47,12 @@ import (
 //	buffer_in_use_bytes, ..._peak_bytes         now, and at most
 //	buffer_idle_bytes, buffer_segments          kept for later use; in use
 //	buffer_gets_total, buffer_hits_total        asked for; served from idle memory
+//	memory_limit_bytes, memory_use_bytes        of the process, see engine.WithMemoryLimit
+//	memory_step                                 0 normal, 1 to 3 what is done about it
+//	memory_read_stops_total                     times a loop stopped reading for it
+//	memory_accept_stops_total                   times accepting stopped for it
+//	memory_idle_dropped_total, ..._fattest_closed_total  sessions ended for it
+//	memory_collections_total                    times garbage was collected early
 func Expvar(name string) engine.Metrics { return publisher{name} }
 
 // ErrNameTaken tells that an expvar of the name is there already.

@@ -77,7 +77,7 @@ func TestEveryStatIsShown(t *testing.T) {
 		switch field.Kind() {
 		case reflect.Int, reflect.Int64:
 			field.SetInt(3)
-		case reflect.Uint64:
+		case reflect.Uint64, reflect.Uint8:
 			field.SetUint(3)
 		case reflect.Map:
 			field.Set(reflect.ValueOf(map[string]uint64{"idle": 3}))

@@ -67,6 +67,15 @@ type values struct {
 	Segments  int64 `json:"buffer_segments"`
 	Gets      int64 `json:"buffer_gets_total"`
 	Hits      int64 `json:"buffer_hits_total"`
+
+	MemoryLimit         int64  `json:"memory_limit_bytes"`
+	MemoryUse           int64  `json:"memory_use_bytes"`
+	MemoryStep          int    `json:"memory_step"`
+	MemoryReadStops     uint64 `json:"memory_read_stops_total"`
+	MemoryAcceptStops   uint64 `json:"memory_accept_stops_total"`
+	MemoryIdleDropped   uint64 `json:"memory_idle_dropped_total"`
+	MemoryFattestClosed uint64 `json:"memory_fattest_closed_total"`
+	MemoryCollections   uint64 `json:"memory_collections_total"`
 }
 
 func valuesOf(st engine.Stats) values {
@@ -99,5 +108,9 @@ func valuesOf(st engine.Stats) values {
 
 		Allocated: buffers.Allocated, InUse: buffers.InUse, Peak: buffers.Peak, Idle: buffers.Idle,
 		Segments: buffers.Segments, Gets: buffers.Gets, Hits: buffers.Hits,
+
+		MemoryLimit: st.Memory.Limit, MemoryUse: st.Memory.Use, MemoryStep: int(st.Memory.Step),
+		MemoryReadStops: st.Memory.ReadStops, MemoryAcceptStops: st.Memory.AcceptStops, MemoryIdleDropped: st.Memory.IdleDropped,
+		MemoryFattestClosed: st.Memory.FattestClosed, MemoryCollections: st.Memory.Collections,
 	}
 }

@@ -30,6 +30,9 @@ type Deps struct {
 	// Random returns a number from 0 to n-1, each as likely as the others. Any goroutine may
 	// call it.
 	Random func(n int64) int64
+	// Memory replaces what the runtime and the cgroup tell. With Oversee and without this
+	// nobody looks at memory.
+	Memory Memory
 
 	// Oversee takes the place of the goroutine that looks after workers. It is given what
 	// that goroutine does at each look, which tells whether another is due soon, and
@@ -40,4 +43,23 @@ type Deps struct {
 // Clock tells the time. Loops ask once per turn.
 type Clock interface {
 	Now() time.Time
+}
+
+// Memory tells what the process uses.
+type Memory interface {
+	// Read is cheap. One goroutine calls it.
+	Read() MemoryUse
+
+	// Collect has garbage collected, and what is free given back to the system. It takes
+	// as long as that takes; one goroutine at a time calls it, while others may Read.
+	Collect()
+}
+
+// MemoryUse is what the process uses, in bytes.
+type MemoryUse struct {
+	Held    int64  // of the system's memory, by the Go runtime
+	Firm    int64  // the same, without what was garbage when it was collected last, what came since, and what is free
+	Live    int64  // of this, what is on the heap
+	Cycles  uint64 // how often garbage has been collected
+	Outside int64  // what the cgroup counts more than Held; less than 0 if not all of Held has been touched
 }
