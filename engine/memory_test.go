@@ -661,6 +661,10 @@ func TestBrake(t *testing.T) {
 	if !r.ladder.busy() || r.engine.Stats().Memory.ReadStops != 1 {
 		t.Errorf("nobody looks after it; it stopped %d times", r.engine.Stats().Memory.ReadStops)
 	}
+	r.clock.set(r.clock.Now().Add(lookMin))
+	if r.ladder.look(r.clock.Now()); !r.loop.mail.knocked.Load() {
+		t.Error("nobody wakes it")
+	}
 	r.look(lookMin) // what it has read was handled
 	if got[fat.id] != 0 || got[thin.id] < 2*littleRead {
 		t.Errorf("%d and %d bytes were read after a look", got[fat.id], got[thin.id])
