@@ -39,7 +39,8 @@ type settings struct {
 
 	keepAlive   time.Duration // TCP's; 0: the default
 	userTimeout time.Duration
-	readRate    int // bytes a second that are read of each peer; 0: all
+	readRate    int  // bytes a second that are read of each peer; 0: all
+	careless    bool // nothing is done about memory
 }
 
 // running is a server that listens.

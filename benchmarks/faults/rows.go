@@ -144,6 +144,19 @@ func faults() []fault {
 		how: "20 handlers queue 1 MiB and close, together with three goroutines, twice each", required: "the end is told once; what comes later fails with net.ErrClosed (weir: and what was queued arrives)",
 		play: closesManyTimes,
 	}, fault{
+		row: 47, name: "memory ceiling", quick: true, healthy: healthyFew,
+		how: memoryHow("more than fit"), required: "not killed, and new connections are served when the others have left (weir: accepting stops, idle connections are dropped, the fattest closed, each counted and logged); no message of healthy clients takes more than 2 s",
+		tools: []string{cgroupTool}, wrap: limitedMemory, flags: []string{fmt.Sprint("-keep=", memoryKept)}, play: fillsMemory,
+	}, fault{
+		row: 47, name: "memory ceiling, with few idle clients", healthy: healthyFew,
+		how: memoryHow(fmt.Sprint(memoryFew)), required: "not killed, and new connections are served when the others have left (weir: accepting stops, and no idle connection is dropped)",
+		tools: []string{cgroupTool}, wrap: limitedMemory, flags: []string{fmt.Sprint("-keep=", memoryKept)}, play: floodsMemory,
+	}, fault{
+		row: 47, name: "memory ceiling, and nothing done about it", healthy: healthyFew,
+		how: "as with more idle clients than fit, with WithMemoryLimit(0)", required: "as there",
+		tools: []string{cgroupTool}, wrap: limitedMemory, flags: []string{fmt.Sprint("-keep=", memoryKept), "-careless"},
+		foreign: "they have nothing to switch off", unpromised: switchedOff, play: fillsMemory,
+	}, fault{
 		row: 49, name: "shutdown under load", quick: true,
 		how: "SIGTERM with 5000 connections that echo (quick: 1000)", required: "what handlers got is answered, every connection ends, exit within the deadline (weir: with FIN, and all that was read is answered or reported)",
 		exempt: hasNoShutdown, play: shutsDownUnderLoad,
@@ -197,6 +210,8 @@ func onlyPool(k kind) string {
 	}
 	return ""
 }
+
+func switchedOff(kind) string { return "it is switched off, to be compared with" }
 
 func hasPool(k kind) string {
 	if !k.pool {

@@ -50,8 +50,9 @@ type scene struct {
 	hello  hello
 	probe  *child
 	base   usage
-	began  time.Time // of step 3
-	trace  *strace   // of wrap, if it made one
+	began  time.Time    // of step 3
+	trace  *strace      // of wrap, if it made one
+	group  *memoryGroup // likewise
 
 	result
 }
@@ -124,6 +125,11 @@ func (s *scene) killAll() {
 }
 
 func (s *scene) run() {
+	defer func() {
+		if s.group != nil {
+			s.group.remove()
+		}
+	}()
 	defer s.stopAll()
 	if s.fault.calm {
 		if err := s.start(true); err != nil {

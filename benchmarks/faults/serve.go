@@ -177,6 +177,8 @@ func startServing(args []string) (serving, settings, error) {
 	flags.IntVar(&s.readRate, "readrate", 0, "")
 	flags.BoolVar(&s.unrelated, "unrelated", false, "")
 	flags.BoolVar(&s.twice, "twice", false, "")
+	flags.BoolVar(&s.careless, "careless", false, "")
+	flags.IntVar(&perConnection, "keep", 0, "")
 	flags.StringVar(&second.network, "beside", "", "")
 	greet := flags.Int("greet", 0, "")
 	dir := flags.String("dir", os.TempDir(), "")
@@ -278,9 +280,15 @@ var counters struct {
 }
 
 // life counts one connection's open and close.
-type life struct{ closed atomic.Bool }
+type life struct {
+	closed atomic.Bool
+	kept   []byte
+}
 
-func (l *life) open() { counters.opened.Add(1) }
+func (l *life) open() {
+	counters.opened.Add(1)
+	l.kept = keep()
+}
 
 func (l *life) close() {
 	if l.closed.Swap(true) {

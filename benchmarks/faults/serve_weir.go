@@ -39,6 +39,9 @@ func startWeir(s settings, opts ...engine.Option) (running, error) {
 	if s.readRate != 0 {
 		opts = append(opts, engine.WithByteRate(s.readRate, s.readRate), engine.WithThrottle())
 	}
+	if s.careless {
+		opts = append(opts, engine.WithMemoryLimit(0))
+	}
 	switch s.logger {
 	case "block":
 		opts = append(opts, engine.WithLogger(blockingLog{}))

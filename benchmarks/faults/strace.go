@@ -103,6 +103,9 @@ func (b *bench) lacks(tool string) string {
 }
 
 func examine(tool string) string {
+	if tool == cgroupTool {
+		return examineCgroup()
+	}
 	if _, err := exec.LookPath(tool); err != nil {
 		return fmt.Sprintf("%s is not installed", tool)
 	}
