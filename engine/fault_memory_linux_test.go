@@ -194,11 +194,13 @@ func tcpAddr(t *testing.T, text string) net.Addr {
 // lets others in when there is room again.
 func TestFault47MemoryCeiling(t *testing.T) {
 	for _, mode := range []engine.Mode{engine.Pool, engine.Inline} {
-		t.Run(mode.String(), func(t *testing.T) { memoryCeiling(t, mode) })
+		t.Run(mode.String(), func(t *testing.T) { memoryCeiling(t, mode, "", ceilingBytes) })
 	}
+	t.Run("GOMEMLIMIT", func(t *testing.T) { memoryCeiling(t, engine.Pool, "56MiB", 56<<20) })
 }
 
-func memoryCeiling(t *testing.T, mode engine.Mode) {
+func memoryCeiling(t *testing.T, mode engine.Mode, runtimes string, limit int64) {
+	t.Setenv("GOMEMLIMIT", runtimes)
 	s := newCeilingScene(t, mode.String())
 	for range ceilingFine {
 		s.healthy()
@@ -212,8 +214,8 @@ func memoryCeiling(t *testing.T, mode engine.Mode) {
 	st := s.until("accepting stops", func(st engine.Stats) bool { return st.Memory.AcceptStops > 0 })
 	full.Store(true)
 	t.Logf("accepting stopped at %d sessions and %d of %d MiB", st.Sessions, st.Memory.Use>>20, st.Memory.Limit>>20)
-	if st.Memory.Limit != ceilingBytes {
-		t.Errorf("the limit is %d bytes, want that of the cgroup", st.Memory.Limit)
+	if st.Memory.Limit != limit {
+		t.Errorf("the limit is %d bytes, want %d", st.Memory.Limit, limit)
 	}
 	if st.Memory.IdleDropped+st.Memory.FattestClosed > 0 {
 		t.Errorf("%d idle and %d fat sessions ended before there was any need", st.Memory.IdleDropped, st.Memory.FattestClosed)
@@ -286,6 +288,7 @@ func mustTellSteps(t *testing.T, log string) {
 // TestFault47WithoutTheLadder: the same clients end the same server where it does nothing
 // about memory.
 func TestFault47WithoutTheLadder(t *testing.T) {
+	t.Setenv("GOMEMLIMIT", "")
 	s := newCeilingScene(t, engine.Pool.String(), "0")
 	s.crowd(func() bool { return false })
 	var most engine.Stats

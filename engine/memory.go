@@ -52,6 +52,7 @@ type ladder struct {
 	wanted       bool        // it is to be collected in any case
 	asked        buffer.Mark // what the buffers had when it was asked for
 	nextCollects time.Time
+	staleAt      time.Time // when what the last collection has seen is too old for a step
 
 	inForce [memorySteps]bool
 	eased   [memorySteps]time.Time // since when it is not needed; zero: it is
@@ -122,6 +123,11 @@ const (
 	// collectShare is how many times as long as the last collection took there is none.
 	collectShare = 4
 
+	// collectStale is for how long a step may rest on what the last collection has seen,
+	// and staleShare is collectShare for that reason.
+	collectStale = time.Second
+	staleShare   = 16
+
 	// lookMin and lookMax bound the time between two looks. In between it is what half
 	// of the room takes to fill at fillRate, which is more than loopback brings.
 	lookMin  = overseerPause - overseerTick/2 // so that no look of the overseer's is too soon
@@ -149,7 +155,7 @@ func (l *ladder) start(e *Engine) {
 	l.began = e.pool.Mark()
 	l.oursThen = e.pool.Taken()
 	l.relief.start(l)
-	l.measure()
+	l.measure(e.started)
 }
 
 // on tells whether there is a ladder.
@@ -161,7 +167,7 @@ func (l *ladder) look(now time.Time) {
 		return
 	}
 	l.endCollecting(now)
-	l.measure()
+	l.measure(now)
 	l.nextLook = now.Add(l.pause())
 	l.collect(now)
 	l.release()
@@ -247,6 +253,7 @@ func (l *ladder) endCollecting(now time.Time) {
 	select {
 	case took := <-l.collected:
 		l.collecting, l.nextCollects = false, now.Add(collectShare*took)
+		l.staleAt = now.Add(max(staleShare*took, collectStale))
 		l.engine.pool.Collected(l.asked)
 	default:
 	}
@@ -254,9 +261,12 @@ func (l *ladder) endCollecting(now time.Time) {
 
 // collect has garbage collected if a limit is near and garbage may be all that is. The
 // runtime does so itself where the limit is its own; of others it does not know, and lets
-// the heap grow to twice what is live.
+// the heap grow to twice what is live. While a step is in force it is collected also where
+// nothing seems to be garbage, now and then: a program that does nothing finds out about
+// none.
 func (l *ladder) collect(now time.Time) {
-	if l.collecting || now.Before(l.nextCollects) || !l.wanted && !l.worthCollecting() {
+	stale := l.step.Load() != 0 && !now.Before(l.staleAt)
+	if l.collecting || now.Before(l.nextCollects) || !l.wanted && !stale && !l.worthCollecting() {
 		return
 	}
 	l.collecting, l.wanted = true, false

@@ -42,7 +42,7 @@ func newRung(t *testing.T, opts ...Option) *rung {
 	r := &rung{stage: st, ladder: l, usage: &usage{collects: make(chan struct{})}, log: log}
 	l.source = r.usage
 	l.ceilings = []ceiling{{kind: ceilingMemory, limit: rungLimit}, {kind: ceilingBuffers}} // whatever this machine has
-	l.measure()
+	l.measure(st.clock.Now())
 	st.poller.parking = func() {} // a loop that brakes parks with sessions to read
 	t.Cleanup(func() {
 		if l.collecting {
@@ -384,6 +384,7 @@ func idleRung(t *testing.T, sessions int, opts ...Option) (r *rung, conns []*con
 	r.look(lookMax)
 	r.clock.set(r.clock.Now().Add(silence))
 	r.loop.turn()
+	r.ladder.staleAt = r.clock.Now().Add(time.Hour) // what is collected is what sessions have left
 	return r, conns, handlers
 }
 
@@ -641,7 +642,7 @@ func TestBrake(t *testing.T) {
 	r.loop.turn()
 	r.limit(64 * mib)
 	r.ladder.ceilings = append(r.ladder.ceilings, ceiling{kind: ceilingBuffers})
-	r.ladder.measure()
+	r.ladder.measure(r.clock.Now())
 	taken := r.engine.pool.Get(46 * mib)
 	r.usage.Held = 50 * mib
 	for _, c := range []*conn{fat, thin} {
@@ -706,7 +707,7 @@ func TestWhereTheBrakeIs(t *testing.T) {
 	r := newRung(t)
 	for percent, want := range map[float64]int64{0: 70, 30: 40, 60: 10, 90: 100 / brakeLeast, 200: 100 / brakeLeast} {
 		r.use(percent)
-		r.ladder.measure()
+		r.ladder.measure(r.clock.Now())
 		if got := r.ladder.brakeAt.Load() * 100 / rungLimit; got < want-1 || got > want+1 {
 			t.Errorf("with %v %% used by others: at %d %%, want %d %%", percent, got, want)
 		}
@@ -787,5 +788,50 @@ func BenchmarkSystemMemory(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		m.Read()
+	}
+}
+
+// What was live may be garbage by now, and a program that does nothing collects none: a
+// step must not stay in force for that, whoever else collects.
+func TestAStepDoesNotOutliveItsReason(t *testing.T) {
+	for _, paced := range []bool{false, true} {
+		r := newRung(t)
+		r.ladder.ceilings[0].paced = paced
+		r.use(82)
+		r.look(lookMax)
+		r.wantStep(MemoryStopAccepting, "at 82 %")
+		for range 10 {
+			r.look(collectStale / 5)
+		}
+		r.use(10) // which nobody knows before
+		r.collected()
+		r.look(stepCalm)
+		r.wantStep(MemoryNormal, "when it was collected")
+		before := r.ladder.collections.Load()
+		for range 10 {
+			r.look(lookMax)
+		}
+		if n := r.ladder.collections.Load(); n != before {
+			t.Errorf("paced %v: %d more collections without any need", paced, n-before)
+		}
+	}
+}
+
+// That costs little of the time, however long it takes.
+func TestStaleFiguresAreNotRenewedAllTheTime(t *testing.T) {
+	r := newRung(t)
+	r.use(82)
+	r.look(lookMax)
+	r.ladder.collecting = true
+	r.ladder.collected <- 10 * time.Second
+	r.usage.Cycles++
+	r.look(lookMax)
+	r.look(staleShare*10*time.Second - 1)
+	if r.ladder.collecting {
+		t.Error("it is collected again")
+	}
+	r.look(lookMax)
+	if !r.ladder.collecting {
+		t.Error("it is not collected any more")
 	}
 }

@@ -159,7 +159,7 @@ func (o *options) settleMemory(found memlimit.Limits) {
 }
 
 // measure brings all ceilings up to date.
-func (l *ladder) measure() {
+func (l *ladder) measure(now time.Time) {
 	u, shared, pool := l.source.Read(), &l.engine.shared, l.engine.pool
 	live, _ := pool.Own() // what is kept for later use can be had back
 	if u.Cycles != l.cycles {
@@ -167,6 +167,9 @@ func (l *ladder) measure() {
 		l.cycles = u.Cycles
 		pool.Collected(l.began)
 		l.began, l.oursThen = pool.Mark(), pool.Taken()
+		if at := now.Add(collectStale); at.After(l.staleAt) {
+			l.staleAt = at
+		}
 	}
 	firm := min(max(u.Firm-min(u.Live, l.oursThen), 0)+live, u.Held)
 	for i := range l.ceilings {
