@@ -74,6 +74,10 @@ const (
 	// sessionBytes is about what a session without buffers takes, in the engine and in the kernel.
 	sessionBytes = 2 << 10
 
+	// fatMin is the least that must be held for a session to be ended for what others hold,
+	// too, in bytes.
+	fatMin = 4 << 10
+
 	// oursPart is how much of a limit must be the engine's for its sessions to be ended:
 	// one part in so many.
 	oursPart = 8
@@ -125,7 +129,7 @@ func (r *relief) ask(now time.Time, pick bool) {
 	r.began, r.noted, r.picking = now, now, pick
 	for _, c := range r.loops {
 		if c.stage.Load() == censusRests {
-			c.slot, c.pick = 0, pick
+			c.slot, c.pick, c.held = 0, pick, 0
 			c.stage.Store(censusCounts)
 		}
 		c.loop.mail.leave(&c.errand)
@@ -172,8 +176,10 @@ func (r *relief) awaitEffect(now time.Time) {
 // judge picks sessions of the loops that have counted, and has them ended.
 func (r *relief) judge(now time.Time) {
 	var silent, fat []candidate
+	var held int64
 	for _, c := range r.loops {
 		if c.stage.Load() == censusDone && c.pick {
+			held += c.held
 			silent, fat = append(silent, c.silent.list...), append(fat, c.fat.list...)
 		}
 	}
@@ -182,7 +188,7 @@ func (r *relief) judge(now time.Time) {
 		if picked = r.pickIdle(silent); len(picked) > 0 {
 			r.effect, r.dropped = effectClosing, now
 		}
-		picked = append(picked, r.pickFattest(fat)...)
+		picked = append(picked, r.pickFattest(fat, held)...)
 	}
 	if len(picked) > 0 {
 		r.acted = now
@@ -219,15 +225,23 @@ func (r *relief) pickIdle(silent []candidate) []candidate {
 	return r.sentence(worst(silent, min(n, r.most(idleMost))), MemoryDropIdle, c)
 }
 
-// pickFattest picks those for which most is held, until it is enough.
-func (r *relief) pickFattest(fat []candidate) []candidate {
+// pickFattest picks those for which most is held, until it is enough; held is what is held
+// for all. Where that is little they are left alone: they may be healthy, and something
+// just under way.
+func (r *relief) pickFattest(fat []candidate, held int64) []candidate {
 	if !r.helps(MemoryCloseFattest) {
 		return nil
 	}
 	c := r.ladder.nearest(MemoryCloseFattest)
+	excess := c.excess(MemoryCloseFattest)
+	// If all sessions held less than this, it would not be enough to end all of them.
+	least := excess / int64(max(r.ladder.engine.count(), 1))
+	if c.kind.ofProcess() || held < excess { // it is not sessions alone that are to blame
+		least = max(least, fatMin)
+	}
 	fat = worst(fat, r.most(fattestMost))
 	n := 0
-	for excess := c.excess(MemoryCloseFattest); n < len(fat) && excess > 0; n++ {
+	for ; n < len(fat) && excess > 0 && fat[n].weight >= least; n++ {
 		excess -= fat[n].weight
 	}
 	return r.sentence(fat[:n], MemoryCloseFattest, c)
@@ -290,6 +304,7 @@ type census struct {
 
 	slot     uint32 // which comes next
 	pick     bool   // candidates are wanted
+	held     int64  // for all sessions together, if so
 	silent   ranking
 	fat      ranking
 	sentence []candidate // to be ended
@@ -340,6 +355,7 @@ func (c *census) consider(k *conn) {
 		return
 	}
 	if held := k.drive().Held(); held > 0 {
+		c.held += int64(held)
 		c.fat.add(k.id, int64(held), fattestMost)
 	} else if silent, ok := c.loop.silentFor(k, held); ok {
 		c.silent.add(k.id, int64(silent), idleMost)

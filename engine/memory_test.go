@@ -835,3 +835,68 @@ func TestStaleFiguresAreNotRenewedAllTheTime(t *testing.T) {
 		t.Error("it is not collected any more")
 	}
 }
+
+// Whom little is held for is not fat, though nobody is fatter: its end would not help, and
+// may be a healthy client's whose message is just under way.
+func TestWhoHoldsLittleIsNotFat(t *testing.T) {
+	const mib = 1 << 20
+	r, conns, handlers := idleRung(t, 40, WithOutbound(1, 2, 100*mib), WithOutboundTotal(rungLimit))
+	r.limit(1 * mib) // sessions take more than an eighth
+	r.hold(conns[7], 64)
+	r.usage.Held, r.usage.Firm = mib*99/100, mib*99/100
+	r.ladder.relief.effect, r.ladder.relief.dropped = effectClosing, r.clock.Now().Add(time.Hour)
+	for range 5 {
+		r.round()
+	}
+	r.wantStep(MemoryCloseFattest, "at 99 %")
+	if len(handlers[7].reasons) != 0 {
+		t.Errorf("ended with %v", handlers[7].reasons)
+	}
+}
+
+// But where many hold little, and that is what is too much, some of them must go.
+func TestManyWhoHoldLittle(t *testing.T) {
+	const each = 3 << 10
+	r, conns, handlers := idleRung(t, 40, WithOutbound(1, 2, 1<<20), WithOutboundTotal(rungLimit))
+	r.ladder.ceilings = []ceiling{{kind: ceilingMemory, limit: rungLimit}, {kind: ceilingQueued, limit: 40 * each}}
+	for _, c := range conns {
+		r.hold(c, each)
+	}
+	r.use(10)
+	for range 3 {
+		r.round()
+	}
+	ended := 0
+	for _, h := range handlers {
+		if len(h.reasons) > 0 {
+			h.wantReason(t, session.ReasonMemory)
+			ended++
+		}
+	}
+	if ended < 5 || ended > 7 { // 15 % of 40, and less than 5 % more
+		t.Errorf("%d sessions have ended, want 6", ended)
+	}
+}
+
+// Buffers that no session has, such as frames that a handler retains, are nobody's fault
+// for whom little is held.
+func TestRetainedBuffersEndNobody(t *testing.T) {
+	const mib = 1 << 20
+	r, conns, handlers := idleRung(t, 40, WithOutbound(1, 2, 100*mib), WithOutboundTotal(rungLimit))
+	r.ladder.ceilings = []ceiling{{kind: ceilingMemory, limit: mib}, {kind: ceilingBuffers}}
+	r.usage.Held, r.usage.Firm = mib*3/5, 0
+	retained := r.engine.pool.Get(580 << 10)
+	r.ladder.measure(r.clock.Now())
+	r.sockets.of(conns[3]).room = 0
+	if err := conns[3].session.Load().Send(make([]byte, 2<<10)); err != nil {
+		t.Fatal(err)
+	}
+	for range 5 {
+		r.round()
+	}
+	r.wantStep(MemoryCloseFattest, "with retained buffers")
+	if len(handlers[3].reasons) != 0 {
+		t.Errorf("ended with %v", handlers[3].reasons)
+	}
+	retained.Release()
+}
