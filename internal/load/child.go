@@ -14,20 +14,22 @@ import (
 
 // The arguments that a child's Main understands.
 const (
-	runCommand  = "run"  // run CONFIG: one load, the Config as JSON
-	idleCommand = "idle" // idle ADDRESS: holds idle connections, as stdin says
-	fanCommand  = "fan"  // fan CONFIG: a Fan, the FanConfig as JSON; a FanRun per line of stdin
-	holdCommand = "hold" // hold CONFIG: a FanReader; a report per line of stdin
+	runCommand   = "run"   // run CONFIG: one load, the Config as JSON
+	churnCommand = "churn" // churn CONFIG: one churn, the ChurnConfig as JSON
+	idleCommand  = "idle"  // idle ADDRESS: holds idle connections, as stdin says
+	fanCommand   = "fan"   // fan CONFIG: a Fan, the FanConfig as JSON; a FanRun per line of stdin
+	holdCommand  = "hold"  // hold CONFIG: a FanReader; a report per line of stdin
 )
 
 // line is what a child writes, one JSON object per line. One field is set, or
-// Result and Error when the run was ended early.
+// a result and Error when the run was ended early.
 type line struct {
-	Progress *Progress `json:"progress,omitempty"`
-	Result   *Result   `json:"result,omitempty"`
-	Idle     *idleLine `json:"idle,omitempty"`
-	Fan      *fanLine  `json:"fan,omitempty"`
-	Error    string    `json:"error,omitempty"`
+	Progress *Progress    `json:"progress,omitempty"`
+	Result   *Result      `json:"result,omitempty"`
+	Churn    *ChurnResult `json:"churn,omitempty"`
+	Idle     *idleLine    `json:"idle,omitempty"`
+	Fan      *fanLine     `json:"fan,omitempty"`
+	Error    string       `json:"error,omitempty"`
 }
 
 // idleLine answers a command to a child that holds idle connections.
@@ -52,15 +54,43 @@ const killAfter = 5 * time.Second
 // The child's standard error is this process's. It ends with the context, and if
 // this process dies.
 func Child(ctx context.Context, exe string, args []string, c Config, progress func(Progress)) (Result, error) {
-	request, err := json.Marshal(c)
-	if err != nil {
-		return Result{}, fmt.Errorf("load: %w", err)
-	}
-	p, err := startChild(ctx, exe, args, runCommand, string(request))
-	if err != nil {
-		return Result{}, err
-	}
 	var result Result
+	err := runInChild(ctx, exe, args, runCommand, c, func(l line) {
+		switch {
+		case l.Progress != nil && progress != nil:
+			progress(*l.Progress)
+		case l.Result != nil:
+			result = *l.Result
+		}
+	})
+	return result, err
+}
+
+// ChurnChild is Churn in a process of its own, as Child is Run.
+func ChurnChild(ctx context.Context, exe string, args []string, c ChurnConfig, progress func(Progress)) (ChurnResult, error) {
+	var result ChurnResult
+	err := runInChild(ctx, exe, args, churnCommand, c, func(l line) {
+		switch {
+		case l.Progress != nil && progress != nil:
+			progress(*l.Progress)
+		case l.Churn != nil:
+			result = *l.Churn
+		}
+	})
+	return result, err
+}
+
+// runInChild has a child run what config describes, and calls take with each line that
+// it writes.
+func runInChild(ctx context.Context, exe string, args []string, command string, config any, take func(line)) error {
+	request, err := json.Marshal(config)
+	if err != nil {
+		return fmt.Errorf("load: %w", err)
+	}
+	p, err := startChild(ctx, exe, args, command, string(request))
+	if err != nil {
+		return err
+	}
 	var failure error
 	for {
 		l, err := p.read()
@@ -71,12 +101,7 @@ func Child(ctx context.Context, exe string, args []string, c Config, progress fu
 			failure = err
 			break
 		}
-		switch {
-		case l.Progress != nil && progress != nil:
-			progress(*l.Progress)
-		case l.Result != nil:
-			result = *l.Result
-		}
+		take(l)
 		if l.Error != "" {
 			failure = errors.New(l.Error)
 		}
@@ -84,11 +109,11 @@ func Child(ctx context.Context, exe string, args []string, c Config, progress fu
 	ended := p.wait()
 	switch {
 	case ctx.Err() != nil:
-		return result, ctx.Err()
+		return ctx.Err()
 	case failure != nil:
-		return result, failure
+		return failure
 	default:
-		return result, ended
+		return ended
 	}
 }
 

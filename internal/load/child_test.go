@@ -146,3 +146,14 @@ func TestIdleChildReportsALostServer(t *testing.T) {
 		t.Error("the child's failure is not in its exit code")
 	}
 }
+
+func TestChurnChild(t *testing.T) {
+	s := startServer(t, "tcp4", echo)
+	measuring := false
+	r, err := load.ChurnChild(t.Context(), executable(t), []string{childArgument}, churnConfig(s.address), func(p load.Progress) {
+		measuring = measuring || p.Phase == load.Measuring
+	})
+	if err := errors.Join(err, r.Err()); err != nil || r.Lives == 0 || !measuring {
+		t.Errorf("%+v, %v; told of the measured time: %v", r, err, measuring)
+	}
+}

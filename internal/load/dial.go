@@ -58,10 +58,19 @@ func canRotate(target string) bool {
 
 // source is the local address of connection i; nil leaves it to the system.
 func (d dialer) source(i int) net.Addr {
-	if !d.rotate {
+	ip := d.sourceIP(i)
+	if !ip.IsValid() {
 		return nil
 	}
-	return &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(2+i%sourceAddresses))}
+	return &net.TCPAddr{IP: ip.AsSlice()}
+}
+
+// sourceIP is the same; the zero Addr leaves it to the system.
+func (d dialer) sourceIP(i int) netip.Addr {
+	if !d.rotate {
+		return netip.Addr{}
+	}
+	return netip.AddrFrom4([4]byte{127, 0, 0, byte(2 + i%sourceAddresses)})
 }
 
 // dial opens connection i. Without keep-alive: the probes of thousands of connections

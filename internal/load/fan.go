@@ -3,7 +3,6 @@ package load
 import (
 	"context"
 	"fmt"
-	"net"
 	"time"
 )
 
@@ -81,7 +80,7 @@ func (r FanRun) Validate() error {
 		return fmt.Errorf("load: in flight must be 0 to %d, not %d", fanInFlightMax, r.InFlight)
 	case r.InFlight > 0 && r.Rate != 0:
 		return fmt.Errorf("load: in flight and rate exclude one another")
-	case r.Rate > float64(time.Second):
+	case r.Rate > rateMax:
 		return fmt.Errorf("load: rate must be at most a message per nanosecond")
 	case r.WarmUp < 0:
 		return fmt.Errorf("load: warm-up must not be negative, not %v", r.WarmUp)
@@ -187,24 +186,3 @@ func (f *Fan) Run(ctx context.Context, r FanRun, progress func(Progress)) (FanRe
 
 // Close closes all connections, with RST, so that no port is left in TIME_WAIT.
 func (f *Fan) Close() { f.driver.close() }
-
-// connect opens all connections and takes their descriptors over.
-func (d *fanDriver) connect(ctx context.Context) error {
-	dialer, err := newDialer(d.config.Address)
-	if err != nil {
-		return err
-	}
-	err = dialer.each(ctx, 0, len(d.conns), func(_ context.Context, i int, c net.Conn) error {
-		defer c.Close()
-		fd, err := takeOver(c)
-		if err != nil {
-			return err
-		}
-		d.conns[i].fd = fd
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	return d.register()
-}

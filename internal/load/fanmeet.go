@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"syscall"
 	"time"
 
 	"github.com/weirnet/weir/poller"
@@ -35,11 +34,14 @@ func (d *fanDriver) meet(ctx context.Context) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			n, err := d.poller.Park(d.events, again)
+			events, err := d.wait(int64(again.Sub(d.began)))
 			if err != nil {
-				return fmt.Errorf("load: %w", err)
+				return err
 			}
-			for _, e := range d.events[:n] {
+			for _, e := range events {
+				if e.Token == alarmToken {
+					continue
+				}
 				c := &conns[e.Token]
 				before := c.number
 				if err := d.hear(&d.conns[e.Token], c, e.Ready&poller.MustDrain != 0); err != nil {
@@ -66,21 +68,19 @@ type greeted struct {
 // hear reads what has arrived at one connection.
 func (d *fanDriver) hear(c *fanConn, g *greeted, drain bool) error {
 	for {
-		n, errno := d.sockets.Recv(c.fd, d.buffer)
+		got, err := d.receive(&c.end)
 		switch {
-		case errno == syscall.EINTR:
-			continue
-		case errno == syscall.EAGAIN:
+		case err != nil:
+			return fmt.Errorf("load: %s: closed by the hub: %w", d.name(c), err)
+		case len(got) == 0:
 			return nil
-		case errno != 0 || n == 0:
-			return fmt.Errorf("load: %s: closed by the hub, errno %d", d.name(c), errno)
 		}
-		all := g.partial + n
+		all := g.partial + len(got)
 		g.partial = all % int(d.size)
 		if all >= int(d.size) {
-			g.number = d.buffer[n-g.partial-1]
+			g.number = got[len(got)-g.partial-1]
 		}
-		if n < len(d.buffer) && !drain {
+		if d.emptied(got, drain) {
 			return nil
 		}
 	}

@@ -2,19 +2,21 @@
 // back. cmd/echo and the benchmarks share it.
 //
 // The load is a closed loop: each connection keeps a fixed number of messages in
-// flight and sends the next one only when one has come back. One goroutine with
-// one Poller drives all connections, so that the load costs less than what it
-// measures:
+// flight and sends the next one only when one has come back. Or it is an open loop:
+// messages are sent when they are due, whether others have come back or not. One
+// goroutine with one Poller drives all connections, so that the load costs less than
+// what it measures:
 //
 //  1. connect: net.Dialer opens the connections, a few at a time (dial.go)
-//  2. take over: the descriptor moves to the driver's poller (driver.go)
+//  2. take over: the descriptor moves to the driver's poller (wire.go)
 //  3. drive: wait, read until the socket is empty, compare with the pattern,
-//     top up the window by one write (driver.go, conn.go, pattern.go)
-//  4. report: once a second, and a Result at the end (result.go)
+//     top up the window by one write (driver.go, stream.go, offer.go, conn.go)
+//  4. report: once a second, and a Result at the end (phase.go, result.go)
 //
 // Load in a process of its own goes through Child and Main (child.go, main.go).
-// Idle holds connections that say nothing (idle.go). Fan puts a hub under load,
-// which sends what one connection says to all (fan.go).
+// Idle holds connections that say nothing (idle.go). Churn opens connections for one
+// message each (churn.go). Fan puts a hub under load, which sends what one connection
+// says to all (fan.go).
 package load
 
 import (
@@ -23,14 +25,22 @@ import (
 	"time"
 )
 
-// Config describes one closed-loop load. Durations are nanoseconds in JSON.
+// Config describes one echo load. Durations are nanoseconds in JSON.
 type Config struct {
 	// Address of the echo server: host:port, or unix:/path.
 	Address string `json:"address"`
 
 	Connections int `json:"connections"`
 	MessageSize int `json:"message_size"` // bytes
-	Depth       int `json:"depth"`        // messages in flight per connection
+
+	// Depth is how many messages are in flight on each connection. With a Rate it is
+	// how many may be: what is due beyond that waits for an answer.
+	Depth int `json:"depth"`
+
+	// Rate, unless 0, makes it an open loop: all connections together send so many
+	// messages a second, in turn and at even intervals. Latencies count from the
+	// moment a message was due, so that a server that holds the load up pays for it.
+	Rate float64 `json:"rate,omitempty"`
 
 	// WarmUp comes first and is not counted, Duration is.
 	WarmUp   time.Duration `json:"warm_up_ns"`
@@ -71,6 +81,14 @@ func (c Config) Validate() error {
 		return fmt.Errorf("load: depth must be 1 to %d, not %d", maxDepth, c.Depth)
 	case c.Connections*c.Depth > maxInFlight:
 		return fmt.Errorf("load: connections × depth must be at most %d, not %d", maxInFlight, c.Connections*c.Depth)
+	case !(c.Rate >= 0 && c.Rate <= rateMax): // NaN too
+		return fmt.Errorf("load: rate must be 0 to %.0f messages/s, not %v", rateMax, c.Rate)
+	}
+	return c.validateTimes()
+}
+
+func (c Config) validateTimes() error {
+	switch {
 	case c.WarmUp < 0:
 		return fmt.Errorf("load: warm-up must not be negative, not %v", c.WarmUp)
 	case c.Duration <= 0:

@@ -298,6 +298,7 @@ func TestValidateNamesTheField(t *testing.T) {
 		"message size":  func(c *load.Config) { c.MessageSize = -1 },
 		"depth must":    func(c *load.Config) { c.Depth = 0 },
 		"× depth":       func(c *load.Config) { c.Connections, c.Depth = 100_000, 4096 },
+		"rate must":     func(c *load.Config) { c.Rate = -1 },
 		"warm-up":       func(c *load.Config) { c.WarmUp = -1 },
 		"duration must": func(c *load.Config) { c.Duration = 0 },
 		"patience":      func(c *load.Config) { c.Patience = -1 },

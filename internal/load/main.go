@@ -13,10 +13,9 @@ import (
 	"sync"
 )
 
-// Main is the body of a load process: what Child, StartIdle, StartFan and StartFanReader
-// start. Args are the
-// arguments after those that led here; in and out are its standard input and
-// output. It returns the exit code.
+// Main is the body of a load process: what Child, ChurnChild, StartIdle, StartFan and
+// StartFanReader start. Args are the arguments after those that led here; in and out are
+// its standard input and output. It returns the exit code.
 //
 // The process ends when in ends, so that it never outlives its parent; an
 // interrupt from the terminal, which reaches both, is left to the parent.
@@ -39,7 +38,9 @@ func dispatch(args []string, in io.Reader, w *lineWriter) error {
 	}
 	switch command, argument := args[0], args[1]; command {
 	case runCommand:
-		return runChild(argument, in, w)
+		return runChild(argument, in, w, Run, func(r *Result) line { return line{Result: r} })
+	case churnCommand:
+		return runChild(argument, in, w, Churn, func(r *ChurnResult) line { return line{Churn: r} })
 	case idleCommand:
 		return idleChild(argument, in, w)
 	case fanCommand:
@@ -52,8 +53,9 @@ func dispatch(args []string, in io.Reader, w *lineWriter) error {
 }
 
 // runChild runs the load that request describes until it is over or in ends.
-func runChild(request string, in io.Reader, w *lineWriter) error {
-	var c Config
+func runChild[C, R any](request string, in io.Reader, w *lineWriter,
+	run func(context.Context, C, func(Progress)) (R, error), answer func(*R) line) error {
+	var c C
 	if err := json.Unmarshal([]byte(request), &c); err != nil {
 		return fmt.Errorf("load: config: %w", err)
 	}
@@ -63,12 +65,12 @@ func runChild(request string, in io.Reader, w *lineWriter) error {
 		_, _ = io.Copy(io.Discard, in)
 		cancel()
 	}()
-	result, err := Run(ctx, c, func(p Progress) {
+	result, err := run(ctx, c, func(p Progress) {
 		if w.write(line{Progress: &p}) != nil {
 			cancel()
 		}
 	})
-	if writeErr := w.write(line{Result: &result}); err == nil {
+	if writeErr := w.write(answer(&result)); err == nil {
 		err = writeErr
 	}
 	return err

@@ -31,7 +31,7 @@ func TestConnectionsHaveStreamsOfTheirOwn(t *testing.T) {
 }
 
 func TestSendTimesComeBackInOrder(t *testing.T) {
-	c := conn{sentAt: make([]int64, 4)}
+	c := conn{from: make([]int64, 4)}
 	c.push(3, 10)
 	c.push(1, 20)
 	wantPop(t, &c, 2, 2, 10)

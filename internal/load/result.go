@@ -14,6 +14,8 @@ type Result struct {
 	MessageSize int `json:"message_size"`
 	Depth       int `json:"depth"`
 
+	Rate float64 `json:"rate,omitempty"` // 0: a closed loop
+
 	// Messages came back within the measured time, Duration; Bytes is their
 	// size, in one direction.
 	Messages            int64         `json:"messages"`
@@ -22,8 +24,12 @@ type Result struct {
 	RoundTripsPerSecond float64       `json:"round_trips_per_second"`
 
 	// Latency is the time from the send of a message to the arrival of its last
-	// byte, of all Messages. Time spent in the sender's own queue counts.
+	// byte, of all Messages. Time spent in the sender's own queue counts. At a fixed
+	// rate it begins when a message was due, of all that were due in the measured time
+	// and have come back; Late is by how much the load itself missed that moment, which
+	// is part of it.
 	Latency Latency `json:"latency"`
+	Late    Latency `json:"late,omitzero"`
 
 	// Verified bytes were compared with what had been sent, and equal; those of
 	// the warm-up and of the end included.
@@ -75,9 +81,6 @@ const (
 	Measuring Phase = "measuring"
 	Finishing Phase = "finishing" // nothing new is sent; late echoes are awaited
 )
-
-// errorsMax bounds how many errors a Result keeps in words; the rest is counted.
-const errorsMax = 8
 
 // histogram collects latencies from a microsecond to a minute. What lies outside
 // is counted at the nearest end.
