@@ -4,13 +4,19 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log"
+	"runtime"
 
 	"github.com/cloudwego/netpoll"
 )
 
-// startNetpoll serves with netpoll, as it comes, until the process ends.
+// startNetpoll serves with netpoll until the process ends: with a poller per processor, of
+// which it has one by itself, and without its pool of goroutines.
 func startNetpoll() (string, error) {
+	if err := errors.Join(netpoll.SetNumLoops(runtime.GOMAXPROCS(0)), netpoll.DisableGopool()); err != nil {
+		return "", err
+	}
 	l, err := netpoll.CreateListener("tcp4", "127.0.0.1:0")
 	if err != nil {
 		return "", err

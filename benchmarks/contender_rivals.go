@@ -2,11 +2,12 @@
 
 package main
 
-// rivals are other engines; they run when named.
+// rivals are other engines, each set up as its authors advise for servers that are busy
+// with I/O.
 func rivals() []contender {
 	return []contender{
-		{"gnet", "gnet v2, a loop per processor", startGnet},
-		{"nbio", "nbio, default options", startNbio},
-		{"netpoll", "netpoll, default options", startNetpoll},
+		{name: "gnet", about: "gnet " + versionOf("github.com/panjf2000/gnet/v2") + ", WithMulticore(true): a loop per processor", start: startGnet},
+		{name: "nbio", about: "nbio " + versionOf("github.com/lesismal/nbio") + ", default options: a poller per processor, level-triggered", start: startNbio},
+		{name: "netpoll", about: "netpoll " + versionOf("github.com/cloudwego/netpoll") + ", SetNumLoops(GOMAXPROCS) and DisableGopool(), which its documents advise for heavy I/O without deep stacks", start: startNetpoll},
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"strings"
 	"time"
@@ -12,34 +13,86 @@ import (
 	"github.com/weirnet/weir/internal/load"
 )
 
-// sample is one load on one contender.
+// sample is one echo load on one contender.
 type sample struct {
 	Cell                cell          `json:"cell"`
 	Round               int           `json:"round"`
 	Contender           string        `json:"contender"`
 	RoundTripsPerSecond float64       `json:"round_trips_per_second"`
 	P50                 time.Duration `json:"p50_ns"`
+	P90                 time.Duration `json:"p90_ns,omitempty"`
 	P99                 time.Duration `json:"p99_ns"`
-	ServerCPU           time.Duration `json:"server_cpu_ns"` // in the measured time
-	Messages            int64         `json:"messages"`
-	Verified            int64         `json:"verified_bytes"`
+	P999                time.Duration `json:"p99_9_ns,omitempty"`
+	Max                 time.Duration `json:"max_ns,omitempty"`
+	LateP99             time.Duration `json:"late_p99_ns,omitempty"` // of the load itself, at a fixed rate
+	used
+	Messages int64 `json:"messages"`
+	Verified int64 `json:"verified_bytes"`
 }
 
-// cpuPerMessage is the server's processor time per round trip, in nanoseconds.
-func (s sample) cpuPerMessage() float64 {
-	if s.Messages == 0 {
-		return 0
+// echoJob is an echo cell.
+type echoJob struct {
+	cell
+	warmUp, duration time.Duration
+}
+
+func (j echoJob) test() string { return testOfEcho(j.cell) }
+
+// config is the load on a server.
+func (j echoJob) config(s *server) load.Config {
+	return load.Config{
+		Address:     s.address,
+		Connections: j.Connections,
+		MessageSize: j.Size,
+		Depth:       j.Depth,
+		Rate:        float64(j.Rate),
+		WarmUp:      j.warmUp,
+		Duration:    j.duration,
+		Patience:    echoPatience,
+		Reset:       true,
 	}
-	return float64(s.ServerCPU) / float64(s.Messages)
 }
 
-// bench holds what the rounds of one run need.
-type bench struct {
-	options options
-	exe     string
-	log     io.Writer
-	servers []*server // the first is the base
-	record  func(sample) error
+// echoPatience is how long a round waits for what is under way at its end. At a fixed
+// rate that a server cannot follow that may be much.
+const echoPatience = 10 * time.Second
+
+// load runs one load. What the server uses is read when the measured time begins and when
+// it ends.
+func (j echoJob) load(ctx context.Context, b *interleaver, s *server, round int) (any, string, error) {
+	m := &meter{server: s}
+	r, err := load.Child(ctx, b.exe, []string{loadCommand}, j.config(s), m.progress)
+	used, meterErr := m.used()
+	if err := errors.Join(err, r.Err(), meterErr); err != nil {
+		return nil, "", err
+	}
+	text := fmt.Sprintf("%.0f/s", r.RoundTripsPerSecond)
+	if j.open() {
+		text = "p99 " + shortDuration(r.Latency.P99).String()
+	}
+	return sample{
+		Cell:                j.cell,
+		Round:               round,
+		Contender:           s.name,
+		RoundTripsPerSecond: r.RoundTripsPerSecond,
+		P50:                 r.Latency.P50,
+		P90:                 r.Latency.P90,
+		P99:                 r.Latency.P99,
+		P999:                r.Latency.P999,
+		Max:                 r.Latency.Max,
+		LateP99:             r.Late.P99,
+		used:                used,
+		Messages:            r.Messages,
+		Verified:            r.Verified,
+	}, text, nil
+}
+
+// counted is the load for counting system calls.
+func (j echoJob) counted(ctx context.Context, exe string, s *server) countedLoad {
+	return func(progress func(load.Progress)) (measured, all int64, err error) {
+		r, err := load.Child(ctx, exe, []string{loadCommand}, j.config(s), progress)
+		return r.Messages, r.Verified / int64(j.Size), errors.Join(err, r.Err())
+	}
 }
 
 // again marks the second server of the base. What it shows against the first is
@@ -61,131 +114,57 @@ func echoCommand(ctx context.Context, o options, args []string, out, log io.Writ
 	if err != nil {
 		return errors.Join(err, results.close())
 	}
-	here := readSetting(commandLine())
-	results.write("setting", here)
-	printSetting(out, here)
+	results.tellSetting(out, readSetting(commandLine()))
 	fmt.Fprintf(out, "rounds   %d of %v after %v, interleaved; server and load in two processes, over loopback\n\n", o.rounds, o.round, o.warmUp)
 
-	var samples []sample
-	b := &bench{options: o, exe: exe, log: log, record: func(s sample) error {
-		samples = append(samples, s)
-		return results.write("sample", s)
-	}}
-	err = b.run(ctx)
-	summaries := summarize(samples, namesOf(b.servers))
-	for _, s := range summaries {
-		results.write("summary", s)
-	}
-	printTable(out, summaries)
+	b := &interleaver{exe: exe, log: log, rounds: o.rounds, left: newEstimate(len(o.cells) * o.rounds), record: results.write}
+	err = echoCells(ctx, b, o, results)
+	results.tellSummaries(out)
 	return errors.Join(err, results.close())
 }
 
 func commandLine() string { return "go run . " + strings.Join(os.Args[1:], " ") }
 
-// run starts a server for each contender and goes through all cells.
-func (b *bench) run(ctx context.Context) error {
+// echoCells starts a server for each contender and goes through all cells.
+func echoCells(ctx context.Context, b *interleaver, o options, results *recorder) error {
 	defer func() { stopAll(b.servers) }()
 	var err error
-	b.servers, err = startAll(b.options.contenders, func(name string) (*server, error) {
+	b.servers, err = startAll(o.contenders, func(name string) (*server, error) {
 		return startServer(ctx, b.exe, name)
 	}, b.log)
 	if err != nil {
 		return interrupted(ctx, err)
 	}
-	left := newEstimate(len(b.options.cells) * b.options.rounds)
-	for _, c := range b.options.cells {
-		for round := range b.options.rounds {
-			if err := b.round(ctx, c, round, left); err != nil {
-				return interrupted(ctx, err)
-			}
-		}
-	}
-	return nil
-}
-
-// interrupted is the context's error if it has ended, which made err.
-func interrupted(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	return err
-}
-
-// round puts each server under the cell's load, one after another. Each round
-// begins with another one, so that none always follows the same.
-func (b *bench) round(ctx context.Context, c cell, round int, left *estimate) error {
-	line := fmt.Sprintf("%v round %d/%d:", c, round+1, b.options.rounds)
-	for i := range b.servers {
-		s := b.servers[(round+i)%len(b.servers)]
-		result, err := b.load(ctx, s, c, round)
-		if err != nil {
-			return fmt.Errorf("%v, round %d, %s: %w", c, round+1, s.name, err)
-		}
-		if err := b.record(result); err != nil {
+	for _, c := range o.cells {
+		if c, err = resolve(c, results.seen.observations); err != nil {
 			return err
 		}
-		line += fmt.Sprintf(" %s %.0f/s,", s.name, result.RoundTripsPerSecond)
+		if err := b.run(ctx, echoJob{c, o.warmUp, o.round}); err != nil {
+			return err
+		}
 	}
-	fmt.Fprintf(b.log, "%s %s\n", line, left.step())
 	return nil
 }
 
-// load runs one load. The server's processor time is read when the measured time
-// begins and when it ends.
-func (b *bench) load(ctx context.Context, s *server, c cell, round int) (sample, error) {
-	config := load.Config{
-		Address:     s.address,
-		Connections: c.Connections,
-		MessageSize: c.Size,
-		Depth:       c.Depth,
-		WarmUp:      b.options.warmUp,
-		Duration:    b.options.round,
-		Reset:       true,
+// resolve gives a cell with a share its rate, from what has been measured.
+func resolve(c cell, seen []observation) (cell, error) {
+	if c.Share == 0 {
+		return c, nil
 	}
-	var cpu [2]time.Duration
-	var cpuErr error
-	at := func(i int) {
-		if used, err := s.cpu(); err != nil {
-			cpuErr = err
-		} else {
-			cpu[i] = used
+	rates := map[string][]float64{}
+	for _, o := range seen {
+		if o.cell == c.saturation().String() && isRival(o.contender) {
+			rates[o.contender] = append(rates[o.contender], o.perSecond)
 		}
 	}
-	result, err := load.Child(ctx, b.exe, []string{loadCommand}, config, func(p load.Progress) {
-		switch {
-		case p.Phase == load.Measuring && p.Elapsed == 0:
-			at(0)
-		case p.Phase == load.Finishing && p.Elapsed == 0:
-			at(1)
-		}
-	})
-	if err := errors.Join(err, result.Err(), cpuErr); err != nil {
-		return sample{}, err
+	fastest := 0.0
+	for _, xs := range rates {
+		fastest = max(fastest, median(xs))
 	}
-	return sample{
-		Cell:                c,
-		Round:               round,
-		Contender:           s.name,
-		RoundTripsPerSecond: result.RoundTripsPerSecond,
-		P50:                 result.Latency.P50,
-		P99:                 result.Latency.P99,
-		ServerCPU:           cpu[1] - cpu[0],
-		Messages:            result.Messages,
-		Verified:            result.Verified,
-	}, nil
-}
-
-// estimate says how much is left, from how long the steps so far took.
-type estimate struct {
-	start       time.Time
-	done, total int
-}
-
-func newEstimate(total int) *estimate { return &estimate{start: time.Now(), total: total} }
-
-func (e *estimate) step() string {
-	e.done++
-	each := time.Since(e.start) / time.Duration(e.done)
-	left := time.Duration(e.total-e.done) * each
-	return fmt.Sprintf("%d%% done, %v left", 100*e.done/e.total, left.Round(time.Second))
+	if fastest == 0 {
+		return c, fmt.Errorf("cell %v: no rival has been measured in %v", c, c.saturation())
+	}
+	const grain = 100 // messages/s
+	c.Rate = max(int(math.Round(fastest*float64(c.Share)/100/grain))*grain, grain)
+	return c, nil
 }

@@ -32,25 +32,7 @@ type fanoutSample struct {
 	Round     int            `json:"round"`
 	Contender string         `json:"contender"`
 	Result    load.FanResult `json:"result"`
-	ServerCPU time.Duration  `json:"server_cpu_ns"` // in the measured time
-}
-
-// cpuPerDelivery is the server's processor time per delivery, in nanoseconds.
-func (s fanoutSample) cpuPerDelivery() float64 {
-	if s.Result.Deliveries == 0 {
-		return 0
-	}
-	return float64(s.ServerCPU) / float64(s.Result.Deliveries)
-}
-
-// fanoutMemory is a server's memory: with no connection, collected; after all loads
-// of a scene, with its connections still open; and the same, collected.
-type fanoutMemory struct {
-	Scene     fanoutScene `json:"scene"`
-	Contender string      `json:"contender"`
-	Before    memory      `json:"before"`
-	Unforced  memory      `json:"unforced"`
-	Forced    memory      `json:"forced"`
+	used
 }
 
 // fanoutBench holds what the scenes of one run need.
@@ -61,47 +43,15 @@ type fanoutBench struct {
 	left    *estimate
 	results *recorder
 
-	names    []string // of the contenders, the base first
-	samples  []fanoutSample
-	memories []fanoutMemory
-	stuck    []stuckSample
-}
+	// start starts the hub of that name.
+	start func(ctx context.Context, name string, size int) (*server, error)
 
-// target is a contender with its load.
-type target struct {
-	*server
-	fan    *load.FanChild
-	usedAt time.Time
-}
+	// failed is told of a contender that has failed, and the others go on; if it is nil
+	// the run ends.
+	failed func(failure) error
 
-// idleMax is how long connections may be silent while others are measured. After 15 s
-// most systems would probe all of them at once, and what does not fit into the queue of
-// the loopback is lost.
-const idleMax = 10 * time.Second
-
-// keepFresh sends one message through each target that has been silent for long.
-func keepFresh(targets []*target) error {
-	for _, t := range targets {
-		if time.Since(t.usedAt) < idleMax {
-			continue
-		}
-		if err := t.touch(); err != nil {
-			return fmt.Errorf("%s: %w", t.name, err)
-		}
-	}
-	return nil
-}
-
-// touch sends one message.
-func (t *target) touch() error {
-	_, err := t.run(load.FanRun{InFlight: 1, Messages: 1, Duration: fanoutPatience, Patience: fanoutPatience}, nil)
-	return err
-}
-
-func (t *target) run(r load.FanRun, progress func(load.Progress)) (load.FanResult, error) {
-	result, err := t.fan.Run(r, progress)
-	t.usedAt = time.Now()
-	return result, err
+	// after is called when the rounds of a cell are over.
+	after func(ctx context.Context, c fanoutCell, targets []*target) error
 }
 
 // fanoutCommand measures the cells that args select and prints tables. What was
@@ -119,26 +69,41 @@ func fanoutCommand(ctx context.Context, args []string, out, log io.Writer) error
 	if err != nil {
 		return errors.Join(err, results.close())
 	}
-	here := readSetting(commandLine())
-	results.write("setting", here)
-	printSetting(out, here)
+	results.tellSetting(out, readSetting(commandLine()))
 	fmt.Fprintf(out, "rounds   %d of %v after %v, interleaved; server and load in two processes, over loopback, publishers: %d\n",
 		o.rounds, o.round, o.warmUp, o.publishers)
 	printHubs(out, o.contenders)
 	fmt.Fprintln(out)
 
-	b := &fanoutBench{options: o, exe: exe, log: log, left: newEstimate(len(o.cells) * o.rounds), results: results}
-	for _, cells := range scenes(o.cells) {
-		if err = interrupted(ctx, b.scene(ctx, cells)); err != nil {
-			break
-		}
-	}
+	b := newFanoutBench(o, exe, log, results)
+	b.left = newEstimate(len(o.cells) * o.rounds)
+	err = b.run(ctx)
 	if o.stuck {
 		b.reportStuck(out)
 	} else {
-		b.report(out)
+		results.tellSummaries(out)
+		printFanoutMemory(out, results.seen.memories)
 	}
 	return errors.Join(err, results.close())
+}
+
+func newFanoutBench(o fanoutOptions, exe string, log io.Writer, results *recorder) *fanoutBench {
+	return &fanoutBench{
+		options: o, exe: exe, log: log, results: results,
+		start: func(ctx context.Context, name string, size int) (*server, error) {
+			return startHub(ctx, exe, name, size)
+		},
+	}
+}
+
+// run measures all cells, those of a scene one after the other.
+func (b *fanoutBench) run(ctx context.Context) error {
+	for _, cells := range scenes(b.options.cells) {
+		if err := b.scene(ctx, cells); err != nil {
+			return interrupted(ctx, err)
+		}
+	}
+	return nil
 }
 
 // scenes groups cells by scene, in order.
@@ -161,32 +126,34 @@ func scenes(cells []fanoutCell) [][]fanoutCell {
 func (b *fanoutBench) scene(ctx context.Context, cells []fanoutCell) (err error) {
 	scene := cells[0].scene()
 	servers, err := startAll(b.options.contenders, func(name string) (*server, error) {
-		return startHub(ctx, b.exe, name, scene.Size)
+		return b.start(ctx, name, scene.Size)
 	}, b.log)
 	defer stopAll(servers)
 	if err != nil {
 		return err
 	}
-	b.names = namesOf(servers)
-
-	before := make([]memory, len(servers))
 	var targets []*target
 	defer func() {
 		for _, t := range targets {
-			if closeErr := t.fan.Close(); err == nil {
+			if closeErr := t.fan.Close(); err == nil && !t.down {
 				err = closeErr
 			}
 		}
 	}()
-	for i, s := range servers {
-		if before[i], err = s.memory(true); err != nil {
+	for _, s := range servers {
+		t := &target{server: s}
+		if t.before, err = s.memory(true); err != nil {
 			return err
 		}
-		fan, err := load.StartFan(ctx, b.exe, []string{loadCommand}, b.config(s.address, scene))
-		if err != nil {
-			return fmt.Errorf("%d subscribers, %s: %w", scene.Subscribers, s.name, err)
+		if t.fan, err = load.StartFan(ctx, b.exe, []string{loadCommand}, b.config(s.address, scene)); err != nil {
+			err = fmt.Errorf("%d subscribers, %s: %w", scene.Subscribers, s.name, err)
+			if err := b.fail(ctx, cells[0], &target{server: s}, 0, err); err != nil {
+				return err
+			}
+			continue
 		}
-		targets = append(targets, &target{s, fan, time.Now()})
+		t.usedAt = time.Now()
+		targets = append(targets, t)
 	}
 	for _, c := range cells {
 		for round := range b.options.rounds {
@@ -194,11 +161,27 @@ func (b *fanoutBench) scene(ctx context.Context, cells []fanoutCell) (err error)
 				return err
 			}
 		}
+		if b.after != nil {
+			if err := b.after(ctx, c, alive(targets)); err != nil {
+				return err
+			}
+		}
 	}
 	if b.options.stuck {
 		return nil
 	}
-	return b.takeMemory(scene, targets, before)
+	return b.takeMemory(scene, alive(targets))
+}
+
+// alive are the targets that have not failed.
+func alive(targets []*target) []*target {
+	var ts []*target
+	for _, t := range targets {
+		if !t.down {
+			ts = append(ts, t)
+		}
+	}
+	return ts
 }
 
 func (b *fanoutBench) config(address string, s fanoutScene) load.FanConfig {
@@ -208,86 +191,70 @@ func (b *fanoutBench) config(address string, s fanoutScene) load.FanConfig {
 // round puts each contender under the cell's load, one after another. Each round
 // begins with another one, so that none always follows the same.
 func (b *fanoutBench) round(ctx context.Context, c fanoutCell, round int, targets []*target) error {
-	line := fmt.Sprintf("%v round %d/%d:", c, round+1, b.options.rounds)
+	line := fmt.Sprintf("%s %v round %d/%d:", testOfFanout(c), c, round+1, b.options.rounds)
+	began := time.Now()
 	for i := range targets {
 		t := targets[(round+i)%len(targets)]
-		if err := keepFresh(targets); err != nil {
-			return fmt.Errorf("%v, round %d: %w", c, round+1, err)
+		if t.down {
+			continue
 		}
-		measure := b.load
-		if b.options.stuck {
-			measure = func(t *target, c fanoutCell, round int) (string, error) { return b.pair(ctx, t, c, round) }
-		}
-		text, err := measure(t, c, round)
+		text, err := b.load(ctx, t, c, round, targets)
 		if err != nil {
-			return fmt.Errorf("%v, round %d, %s: %w", c, round+1, t.name, err)
+			if err := b.fail(ctx, c, t, round, err); err != nil {
+				return err
+			}
+			text = "failed"
 		}
 		line += fmt.Sprintf(" %s %s,", t.name, text)
 	}
-	fmt.Fprintf(b.log, "%s %s\n", line, b.left.step())
+	fmt.Fprintf(b.log, "%s %s\n", line, b.left.step(time.Since(began)))
 	return nil
 }
 
-// load runs one load, records it, and says in short what came out.
-func (b *fanoutBench) load(t *target, c fanoutCell, round int) (string, error) {
-	result, cpu, err := b.measure(t, c)
+// fail ends the run, or leaves the contender out of the rest of the scene.
+func (b *fanoutBench) fail(ctx context.Context, c fanoutCell, t *target, round int, err error) error {
+	if b.failed == nil || ctx.Err() != nil {
+		return fmt.Errorf("%v, round %d, %s: %w", c, round+1, t.name, err)
+	}
+	t.down = true
+	fmt.Fprintf(b.log, "%s has failed in %s %v: %v\n", t.name, testOfFanout(c), c, err)
+	return b.failed(failure{testOfFanout(c), c.String(), t.name, round, err.Error()})
+}
+
+// load measures one contender and says in short what came out. Connections of the others
+// that have been silent for long are used in between.
+func (b *fanoutBench) load(ctx context.Context, t *target, c fanoutCell, round int, targets []*target) (string, error) {
+	for _, other := range alive(targets) {
+		if err := other.fresh(); err != nil {
+			if other != t {
+				err = b.fail(ctx, c, other, round, err)
+			}
+			if err != nil {
+				return "", err
+			}
+		}
+	}
+	if b.options.stuck {
+		return b.pair(ctx, t, c, round)
+	}
+	result, used, err := t.measure(b.fanRun(c))
 	if err != nil {
 		return "", err
 	}
-	s := fanoutSample{Cell: c, Round: round, Contender: t.name, Result: result, ServerCPU: cpu}
-	b.samples = append(b.samples, s)
-	text := fmt.Sprintf("%.0f/s", result.DeliveriesPerSecond)
+	text := countText(result.DeliveriesPerSecond) + "/s"
 	if c.Rate > 0 {
-		text = shortDuration(result.Each.P99).String()
+		text = "p99 " + shortDuration(result.Each.P99).String()
 	}
-	return text, b.results.write("sample", s)
+	return text, b.results.write("sample", fanoutSample{c, round, t.name, result, used})
 }
 
-// measure runs one load. The server's processor time is read when the measured time
-// begins and when it ends.
-func (b *fanoutBench) measure(t *target, c fanoutCell) (load.FanResult, time.Duration, error) {
-	run := load.FanRun{
+// fanRun is the load of a cell.
+func (b *fanoutBench) fanRun(c fanoutCell) load.FanRun {
+	return load.FanRun{
 		InFlight: c.InFlight,
 		Rate:     float64(c.Rate),
 		WarmUp:   b.options.warmUp,
 		Duration: b.options.round,
 		Patience: fanoutPatience,
 	}
-	var cpu [2]time.Duration
-	var cpuErr error
-	at := func(i int) {
-		if used, err := t.cpu(); err != nil {
-			cpuErr = err
-		} else {
-			cpu[i] = used
-		}
-	}
-	result, err := t.run(run, func(p load.Progress) {
-		switch p.Phase {
-		case load.Measuring:
-			at(0)
-		case load.Finishing:
-			at(1)
-		}
-	})
-	return result, cpu[1] - cpu[0], errors.Join(err, cpuErr)
-}
-
-// takeMemory reads what a scene has left behind.
-func (b *fanoutBench) takeMemory(scene fanoutScene, targets []*target, before []memory) error {
-	for i, t := range targets {
-		m := fanoutMemory{Scene: scene, Contender: t.name, Before: before[i]}
-		var err error
-		if m.Unforced, err = t.memory(false); err != nil {
-			return err
-		}
-		if m.Forced, err = t.memory(true); err != nil {
-			return err
-		}
-		b.memories = append(b.memories, m)
-		if err := b.results.write("memory", m); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -53,7 +53,6 @@ func (b *fanoutBench) pair(ctx context.Context, t *target, c fanoutCell, round i
 			return "", fmt.Errorf("%s: %w", state, err)
 		}
 		s.Round, s.State = round, state
-		b.stuck = append(b.stuck, s)
 		if err := b.results.write("sample", s); err != nil {
 			return "", err
 		}
@@ -96,7 +95,7 @@ func (b *fanoutBench) withReader(ctx context.Context, t *target, c fanoutCell, s
 	if _, err := t.run(burst, nil); err != nil {
 		return s, err
 	}
-	if s.Others, _, err = b.measure(t, c); err != nil {
+	if s.Others, _, err = t.measure(b.fanRun(c)); err != nil {
 		return s, err
 	}
 	after, err := t.memory(false)
@@ -145,11 +144,17 @@ type stuckSummary struct {
 	Grown int64          `json:"grown"` // server's memory while it was stopped, median
 }
 
-func summarizeStuck(samples []stuckSample, cells []fanoutCell, names []string) []stuckSummary {
+func summarizeStuck(samples []stuckSample) []stuckSummary {
 	var summaries []stuckSummary
-	for _, c := range cells {
-		for _, name := range names {
-			if s := summarizeStuckCell(samples, c, name); s.Rounds > 0 {
+	type key struct {
+		cell fanoutCell
+		name string
+	}
+	seen := map[key]bool{}
+	for _, sample := range samples {
+		if k := (key{sample.Cell, sample.Contender}); !seen[k] {
+			seen[k] = true
+			if s := summarizeStuckCell(samples, k.cell, k.name); s.Rounds > 0 {
 				summaries = append(summaries, s)
 			}
 		}
@@ -193,7 +198,7 @@ func summarizeStuckCell(samples []stuckSample, c fanoutCell, name string) stuckS
 }
 
 func (b *fanoutBench) reportStuck(w io.Writer) {
-	summaries := summarizeStuck(b.stuck, b.options.cells, b.names)
+	summaries := summarizeStuck(b.results.seen.stuck)
 	if len(summaries) == 0 {
 		fmt.Fprintln(w, "nothing was measured")
 		return

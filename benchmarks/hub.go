@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"strings"
+
+	"github.com/weirnet/weir/benchmarks/internal/weirserver"
 )
 
 // hub is a server that takes part in the fan-out: it sends every message that it
@@ -34,12 +36,26 @@ const together = 1 << 30
 func hubs() []hub {
 	all := append([]hub{
 		{"floor", "bare event loops: what a turn has read goes to each connection in one write; 4 MiB backlog, then close", startFloorHub},
-		{"weir", "mode pool, one group that everybody joins; Group.Send of each message", startPooledWeirHub},
-		{"weir-inline", "the same in mode inline", startInlineWeirHub},
+		{"weir", "mode pool, one group that everybody joins; Group.Send of each message", startOurs("weir")},
+		{"weir-inline", "the same in mode inline", startOurs("weir-inline")},
 		{"std", "package net: per connection two goroutines, a channel of 256 messages, net.Buffers; a full channel closes", startStdHub},
 		{"std-batch", "the same, but all messages that a read has brought go through the channel as one", startStdBatchHub},
 	}, policyHubs()...)
 	return append(all, rivalHubs()...)
+}
+
+// policyHubs are weir with each policy for slow members, for -stuck.
+func policyHubs() []hub {
+	return []hub{
+		{"weir-drop-oldest", "as weir; who is behind by 64 KiB loses the oldest messages", startOurs("weir-drop-oldest")},
+		{"weir-drop-newest", "as weir; who is behind by 64 KiB loses the newest messages", startOurs("weir-drop-newest")},
+		{"weir-conflate", "as weir, messages about 16 values in turn; who is behind gets the last of each", startOurs("weir-conflate")},
+		{"weir-close", "as weir; who is behind by 64 KiB is closed", startOurs("weir-close")},
+	}
+}
+
+func startOurs(name string) func(size int) (string, error) {
+	return func(size int) (string, error) { return weirserver.Hub(name, size) }
 }
 
 // findHub returns the hub of that name.

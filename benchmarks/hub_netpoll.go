@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"log"
+	"runtime"
 	"slices"
 	"sync"
 
@@ -26,8 +27,12 @@ type netpollHub struct {
 func startNetpollHub(size int) (string, error)      { return newNetpollHub(size, size) }
 func startNetpollBatchHub(size int) (string, error) { return newNetpollHub(size, together) }
 
-// newNetpollHub serves with netpoll, as it comes, until the process ends.
+// newNetpollHub serves with netpoll, as it comes but for a poller per processor, until the
+// process ends.
 func newNetpollHub(size, unit int) (string, error) {
+	if err := netpoll.SetNumLoops(runtime.GOMAXPROCS(0)); err != nil {
+		return "", err
+	}
 	l, err := netpoll.CreateListener("tcp4", "127.0.0.1:0")
 	if err != nil {
 		return "", err

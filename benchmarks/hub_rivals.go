@@ -9,7 +9,7 @@ func rivalHubs() []hub {
 		{"gnet-batch", "the same, but a function per loop writes all that a read has brought to each of its connections", startGnetBatchHub},
 		{"nbio", "nbio, default options but MaxWriteBufferSize 4 MiB; Write of each message to each connection", startNbioHub},
 		{"nbio-batch", "the same, but one Write to each connection for all that a read has brought", startNbioBatchHub},
-		{"netpoll", "netpoll, default options; each message to a mux.ShardQueue of each connection; no bound on its backlog", startNetpollHub},
+		{"netpoll", "netpoll, SetNumLoops(GOMAXPROCS); each message to a mux.ShardQueue of each connection; no bound on its backlog", startNetpollHub},
 		{"netpoll-batch", "the same, but all that a read has brought as one", startNetpollBatchHub},
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/weirnet/weir/benchmarks/internal/serving"
 	"github.com/weirnet/weir/internal/load"
 )
 
@@ -24,10 +25,10 @@ type idleOptions struct {
 
 // idleSample is a server's memory with so many idle connections.
 type idleSample struct {
-	Contender   string `json:"contender"`
-	Forced      bool   `json:"forced"` // after a garbage collection
-	Connections int    `json:"connections"`
-	Memory      memory `json:"memory"`
+	Contender   string         `json:"contender"`
+	Forced      bool           `json:"forced"` // after a garbage collection
+	Connections int            `json:"connections"`
+	Memory      serving.Memory `json:"memory"`
 }
 
 // idleSummary is what one more idle connection costs a server, in bytes, and how
@@ -97,8 +98,9 @@ func idleCommand(ctx context.Context, args []string, out, log io.Writer) error {
 		for _, name := range o.contenders {
 			for _, forced := range []bool{false, true} {
 				s, err := measureIdle(ctx, o, name, forced, log, results)
-				if errors.Is(err, errNoFloor) {
-					fmt.Fprintf(log, "%s left out: %v\n", name, err)
+				var missing *serving.Missing
+				if errors.As(err, &missing) {
+					fmt.Fprintf(log, "%s left out: %v\n", name, missing)
 					break
 				}
 				if err != nil {
@@ -124,7 +126,7 @@ func measureIdle(ctx context.Context, o idleOptions, name string, forced bool, l
 	if err != nil {
 		return idleSummary{}, err
 	}
-	defer s.stop()
+	defer s.Stop()
 	idle, err := load.StartIdle(ctx, exe, []string{loadCommand}, s.address)
 	if err != nil {
 		return idleSummary{}, err
@@ -164,7 +166,7 @@ func summarizeIdle(samples []idleSample) idleSummary {
 	for _, s := range samples {
 		connections = append(connections, float64(s.Connections))
 	}
-	per := func(bytes func(memory) int64) float64 {
+	per := func(bytes func(serving.Memory) int64) float64 {
 		var ys []float64
 		for _, s := range samples {
 			ys = append(ys, float64(bytes(s.Memory)))
@@ -174,10 +176,10 @@ func summarizeIdle(samples []idleSample) idleSummary {
 	return idleSummary{
 		Contender: samples[0].Contender,
 		Forced:    samples[0].Forced,
-		Resident:  per(func(m memory) int64 { return m.Resident }),
-		HeapInuse: per(func(m memory) int64 { return m.HeapInuse }),
-		HeapAlloc: per(func(m memory) int64 { return m.HeapAlloc }),
-		Stacks:    per(func(m memory) int64 { return m.Stacks }),
+		Resident:  per(func(m serving.Memory) int64 { return m.Resident }),
+		HeapInuse: per(func(m serving.Memory) int64 { return m.HeapInuse }),
+		HeapAlloc: per(func(m serving.Memory) int64 { return m.HeapAlloc }),
+		Stacks:    per(func(m serving.Memory) int64 { return m.Stacks }),
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"runtime/debug"
 	"strings"
 )
 
@@ -18,6 +19,11 @@ type setting struct {
 	CPU        string `json:"cpu"`
 	CPUs       int    `json:"cpus"`
 	GOMAXPROCS int    `json:"gomaxprocs"`
+
+	Memory  string `json:"memory,omitempty"`    // of the machine
+	Files   string `json:"nofile,omitempty"`    // open files a process may have
+	Backlog string `json:"somaxconn,omitempty"` // connections that may wait to be accepted
+	Load    string `json:"load,omitempty"`      // average of runnable processes, 1, 5 and 15 minutes before
 }
 
 const unknown = "unknown"
@@ -32,6 +38,10 @@ func readSetting(command string) setting {
 		CPU:        cpuModel(),
 		CPUs:       runtime.NumCPU(),
 		GOMAXPROCS: runtime.GOMAXPROCS(0),
+		Memory:     field("/proc/meminfo", "MemTotal"),
+		Files:      fileLimit(),
+		Backlog:    oneLine("/proc/sys/net/core/somaxconn"),
+		Load:       loadAverage(),
 	}
 }
 
@@ -52,15 +62,55 @@ func cpuModel() string {
 	if runtime.GOOS == "darwin" {
 		return output("sysctl", "-n", "machdep.cpu.brand_string")
 	}
-	f, err := os.Open("/proc/cpuinfo")
+	if model := field("/proc/cpuinfo", "model name"); model != "" {
+		return model
+	}
+	return unknown
+}
+
+// field is the value of the first line "name: value" of a file; empty if there is none.
+func field(path, name string) string {
+	f, err := os.Open(path)
 	if err != nil {
-		return unknown
+		return ""
 	}
 	defer f.Close()
 	for lines := bufio.NewScanner(f); lines.Scan(); {
-		name, value, _ := strings.Cut(lines.Text(), ":")
-		if strings.TrimSpace(name) == "model name" {
+		key, value, _ := strings.Cut(lines.Text(), ":")
+		if strings.TrimSpace(key) == name {
 			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
+
+// oneLine is what a file of one line says; empty if there is none.
+func oneLine(path string) string {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
+}
+
+// loadAverage are the three numbers of /proc/loadavg; empty where there is none.
+func loadAverage() string {
+	fields := strings.Fields(oneLine("/proc/loadavg"))
+	if len(fields) < 3 {
+		return ""
+	}
+	return strings.Join(fields[:3], " ")
+}
+
+// versionOf is the version of a module that this program is built with.
+func versionOf(module string) string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return unknown
+	}
+	for _, d := range info.Deps {
+		if d.Path == module {
+			return d.Version
 		}
 	}
 	return unknown
@@ -73,4 +123,14 @@ func output(name string, args ...string) string {
 		return unknown
 	}
 	return strings.TrimSpace(string(b))
+}
+
+// firstLine is the first line of what a command printed that says something.
+func firstLine(b []byte) string {
+	for line := range strings.Lines(string(b)) {
+		if line = strings.TrimSpace(line); line != "" {
+			return line
+		}
+	}
+	return ""
 }

@@ -68,6 +68,8 @@ func measure(ctx context.Context, command string, args []string, out, log io.Wri
 		return echoCommand(ctx, echoDefaults(), args, out, log)
 	case "spin":
 		return echoCommand(ctx, spinDefaults(), args, out, log)
+	case "churn":
+		return churnCommand(ctx, args, out, log)
 	case "idle":
 		return idleCommand(ctx, args, out, log)
 	case "fanout":

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -11,7 +12,8 @@ import (
 // options are what an echo run does.
 type options struct {
 	cells       []cell
-	contenders  []string // the first is what the others are compared with
+	churn       []churnCell // instead
+	contenders  []string    // the first is what the others are compared with
 	rounds      int
 	round       time.Duration // measured time of one load
 	warmUp      time.Duration
@@ -39,11 +41,18 @@ func spinDefaults() options {
 	return o
 }
 
+// churnDefaults are of connections that come and go.
+func churnDefaults() options {
+	o := echoDefaults()
+	o.cells, o.churn = nil, churnCells()
+	return o
+}
+
 // parse returns o changed by args.
 func (o options) parse(args []string, usage io.Writer) (options, error) {
 	flags := flag.NewFlagSet("benchmarks", flag.ContinueOnError)
 	flags.SetOutput(usage)
-	cells := flags.String("cells", "", "comma-separated cells, as CONNECTIONSxSIZExDEPTH or as patterns with * over the default ones")
+	cells := flags.String("cells", "", "comma-separated cells, by name or as patterns with * over the default ones")
 	names := flags.String("contenders", strings.Join(o.contenders, ","), "comma-separated contenders; the others are compared with the first")
 	flags.IntVar(&o.rounds, "rounds", o.rounds, "rounds per cell")
 	flags.DurationVar(&o.round, "round-duration", o.round, "measured time of one load")
@@ -65,10 +74,15 @@ func (o options) parse(args []string, usage io.Writer) (options, error) {
 		return o, fmt.Errorf("-warm-up must not be negative, not %v", o.warmUp)
 	}
 	var err error
-	if *cells != "" {
-		if o.cells, err = selectCells(defaultCells(), *cells, parseCell); err != nil {
-			return o, err
-		}
+	switch {
+	case *cells == "":
+	case o.churn != nil:
+		o.churn, err = selectCells(o.churn, *cells, parseChurnCell)
+	default:
+		o.cells, err = selectCells(defaultCells(), *cells, parseCell)
+	}
+	if err = errors.Join(err, checkShares(o.cells)); err != nil {
+		return o, err
 	}
 	o.contenders, err = selectContenders(*names, find)
 	return o, err
@@ -93,19 +107,33 @@ func selectContenders[C any](list string, find func(name string) (C, error)) ([]
 func printUsage(w io.Writer, flags *flag.FlagSet, o options) {
 	fmt.Fprint(w, `Measures echo servers on loopback, side by side.
 
-  go run . [flags]         round trips/s, latency and processor time of each cell
-  go run . idle [flags]    memory per idle connection
-  go run . spin [flags]    latency of one connection, with spinning and without
-  go run . fanout [flags]  one message to many connections; -h has its contenders and cells
+  go run . suite [flags]       the whole suite, with a report; see make bench
+  go run . compare REF         weir here and at another commit, with significance
+  go run . report FILE...      a report of results that were kept
+
+  go run . [flags]             round trips/s, latency and processor time of each cell
+  go run . churn [flags]       connections that come, echo one message, and go
+  go run . idle [flags]        memory per idle connection
+  go run . spin [flags]        latency of one connection, with spinning and without
+  go run . fanout [flags]      one message to many connections; -h has its contenders and cells
 
 contenders:
 `)
 	for _, c := range contenders() {
 		fmt.Fprintf(w, "  %-12s %s\n", c.name, c.about)
 	}
-	fmt.Fprintln(w, "\ncells (connections x bytes x messages in flight on each):")
-	for _, c := range o.cells {
-		fmt.Fprintf(w, "  %v\n", c)
+	if o.churn != nil {
+		fmt.Fprintln(w, "\ncells (connections at once x bytes of the one message):")
+		for _, c := range o.churn {
+			fmt.Fprintf(w, "  %v\n", c)
+		}
+	} else {
+		fmt.Fprintln(w, `
+cells (connections x bytes x messages in flight on each; CONNECTIONSxSIZE@RATE sends so many messages/s, each
+when it is due; @SHARE% so many per cent of what the fastest rival did in CONNECTIONSxSIZEx1 before):`)
+		for _, c := range o.cells {
+			fmt.Fprintf(w, "  %v\n", c)
+		}
 	}
 	fmt.Fprintln(w, "\nflags:")
 	flags.PrintDefaults()

@@ -23,6 +23,7 @@ func TestSelectCells(t *testing.T) {
 		"7x100x3":           "7x100x3",
 		"1000x*x16":         "1000x64x16 1000x1024x16",
 		"10x64x1,10x1024x*": "10x64x1 10x1024x1 10x1024x16",
+		"5x64@70%,5x64@900": "5x64@70% 5x64@900",
 	}
 	for patterns, want := range tests {
 		cells, err := selectCells(defaultCells(), patterns, parseCell)
@@ -34,7 +35,7 @@ func TestSelectCells(t *testing.T) {
 			t.Errorf("%s: %v, %v; want %s", patterns, got, err, want)
 		}
 	}
-	for _, patterns := range []string{"", "10", "10x64", "10x64x1x2", "0x1x1", "x*y", "1x-1x1", "10x64x1 "} {
+	for _, patterns := range []string{"", "10", "10x64", "10x64x1x2", "0x1x1", "x*y", "1x-1x1", "10x64x1 ", "5x64@0", "5x64@0%", "5x64@100%", "5x64@70% ", "5x64@70" + "x1"} {
 		if cells, err := selectCells(defaultCells(), patterns, parseCell); err == nil {
 			t.Errorf("%q was taken for %v", patterns, cells)
 		}
@@ -45,7 +46,7 @@ func TestOptionsFromFlags(t *testing.T) {
 	args := "-cells 1x2x3 -contenders std,floor -rounds 4 -round-duration 50ms -warm-up 0s -json x"
 	got, err := echoDefaults().parse(strings.Fields(args), io.Discard)
 	want := options{
-		cells:       []cell{{1, 2, 3}},
+		cells:       []cell{{Connections: 1, Size: 2, Depth: 3}},
 		contenders:  []string{"std", "floor"},
 		rounds:      4,
 		round:       50 * time.Millisecond,
@@ -62,7 +63,7 @@ func TestOptionsFromFlags(t *testing.T) {
 func TestOptionsRefuseBadValues(t *testing.T) {
 	for _, args := range []string{
 		"-rounds 0", "-round-duration 0s", "-round-duration x", "-warm-up -1s", "-cells y",
-		"-contenders nobody", "-contenders std,std", "-contenders ,", "more",
+		"-contenders nobody", "-contenders std,std", "-contenders ,", "more", "-cells 5x64@70%", "-cells 5x64@70%,5x64x1",
 	} {
 		if _, err := echoDefaults().parse(strings.Fields(args), io.Discard); err == nil {
 			t.Errorf("%s was taken", args)

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weirnet/weir/benchmarks/internal/serving"
 	"github.com/weirnet/weir/internal/load"
 )
 
@@ -88,14 +89,17 @@ func TestIdleEndToEnd(t *testing.T) {
 func TestContendersEcho(t *testing.T) {
 	for _, c := range contenders() {
 		t.Run(c.name, func(t *testing.T) {
-			address, err := c.start()
-			if errors.Is(err, errNoFloor) {
-				t.Skip(err)
+			address, err := startHere(t, c)
+			var missing *serving.Missing
+			if errors.As(err, &missing) {
+				t.Skip(missing)
 			}
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, cell := range []cell{{2, 1, 1}, {100, 64, 16}, {4, 3 << 20, 2}} {
+			for _, cell := range []cell{
+				{Connections: 2, Size: 1, Depth: 1}, {Connections: 100, Size: 64, Depth: 16}, {Connections: 4, Size: 3 << 20, Depth: 2},
+			} {
 				result, err := load.Run(t.Context(), load.Config{
 					Address: address, Connections: cell.Connections, MessageSize: cell.Size, Depth: cell.Depth,
 					Duration: 50 * time.Millisecond, Patience: time.Minute, Reset: true,
@@ -106,6 +110,19 @@ func TestContendersEcho(t *testing.T) {
 			}
 		})
 	}
+}
+
+// startHere starts a contender in this process, or its own program.
+func startHere(t *testing.T, c contender) (address string, err error) {
+	if c.build == nil {
+		return c.start()
+	}
+	s, err := startServer(t.Context(), "", c.name)
+	if err != nil {
+		return "", err
+	}
+	t.Cleanup(s.Stop)
+	return s.address, nil
 }
 
 // A wrong byte fails the run, and names where.
@@ -129,14 +146,16 @@ func TestCorruptionFailsTheRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	answers := strings.NewReader(strings.Repeat(`{"cpu_ns":1}`, 10))
-	b := &bench{
-		options: options{rounds: 1, round: 10 * time.Second},
+	b := &interleaver{
+		rounds:  1,
+		left:    newEstimate(1),
 		exe:     exe,
 		log:     io.Discard,
-		servers: []*server{{name: "liar", address: l.Addr().String(), stdin: nowhere{}, reports: json.NewDecoder(answers)}},
-		record:  func(sample) error { t.Error("a sample was taken"); return nil },
+		servers: []*server{{serving.Attach(l.Addr().String(), nowhere{}, answers), "liar", l.Addr().String()}},
+		record:  func(string, any) error { t.Error("a sample was taken"); return nil },
 	}
-	err = b.round(t.Context(), cell{1, 64, 1}, 0, newEstimate(1))
+	j := echoJob{cell{Connections: 1, Size: 64, Depth: 1}, 0, 10 * time.Second}
+	err = b.run(t.Context(), j)
 	if err == nil || !strings.Contains(err.Error(), "1x64x1, round 1, liar") {
 		t.Errorf("got %v", err)
 	}
@@ -150,10 +169,10 @@ func (nowhere) Close() error                { return nil }
 
 func TestServeAnswersAndEnds(t *testing.T) {
 	var out strings.Builder
-	if code := serve([]string{"std"}, strings.NewReader("mem\ngc\ncpu\nnonsense\n"), &out); code != 0 {
+	if code := serve([]string{"std"}, strings.NewReader("mem\ngc\nuse\nnonsense\n"), &out); code != 0 {
 		t.Fatalf("exit code %d: %s", code, out.String())
 	}
-	for _, want := range []string{`"address":"127.0.0.1:`, `"heap_inuse":`, `unknown command`} {
+	for _, want := range []string{`"address":"127.0.0.1:`, `"heap_inuse":`, `"allocs":`, `unknown command`} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is missing in\n%s", want, out.String())
 		}

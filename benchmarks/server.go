@@ -2,66 +2,55 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/exec"
 	"strconv"
-	"time"
-)
 
-// stopWithin is how long a server process may take to end when told to.
-const stopWithin = 5 * time.Second
+	"github.com/weirnet/weir/benchmarks/internal/serving"
+)
 
 // server is a contender in a process of its own. Its methods belong to one
 // goroutine.
 type server struct {
+	*serving.Process
 	name    string
 	address string
-
-	cmd     *exec.Cmd
-	stdin   io.WriteCloser
-	reports *json.Decoder
 }
 
 // startServer starts the echo server of that name and returns when it listens. It
-// ends with stop, or with ctx.
+// ends with Stop, or with ctx. The error is a *serving.Missing if it cannot exist here.
 func startServer(ctx context.Context, exe, name string) (*server, error) {
-	return startProcess(ctx, exe, name, name)
+	c, err := find(name)
+	if err != nil {
+		return nil, err
+	}
+	if c.build == nil {
+		return startProcess(ctx, name, exe, serveCommand, name)
+	}
+	program, args, err := c.build(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return startProcess(ctx, name, program, args...)
 }
 
 // startHub starts the hub of that name, for messages of that size, as startServer
 // does.
 func startHub(ctx context.Context, exe, name string, size int) (*server, error) {
-	return startProcess(ctx, exe, name, fanoutRequest, name, strconv.Itoa(size))
+	return startProcess(ctx, name, exe, serveCommand, fanoutRequest, name, strconv.Itoa(size))
 }
 
-func startProcess(ctx context.Context, exe, name string, request ...string) (*server, error) {
-	cmd := exec.CommandContext(ctx, exe, append([]string{serveCommand}, request...)...)
-	cmd.Stderr = os.Stderr
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
+func startProcess(ctx context.Context, name, program string, args ...string) (*server, error) {
+	p, err := serving.Start(ctx, program, args...)
+	var missing *serving.Missing
+	switch {
+	case errors.As(err, &missing):
 		return nil, err
+	case err != nil:
+		return nil, fmt.Errorf("server %s: %w", name, err)
 	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	cmd.Cancel = stdin.Close
-	cmd.WaitDelay = stopWithin
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	s := &server{name: name, cmd: cmd, stdin: stdin, reports: json.NewDecoder(stdout)}
-	first, err := s.read()
-	if err != nil {
-		s.stop()
-		return nil, err
-	}
-	s.address = first.Address
-	return s, nil
+	return &server{Process: p, name: name, address: p.Address}, nil
 }
 
 // startAll starts the contenders of these names, and the first of them, the base,
@@ -70,8 +59,9 @@ func startAll(names []string, start func(name string) (*server, error), log io.W
 	var servers []*server
 	for _, name := range names {
 		s, err := start(name)
-		if errors.Is(err, errNoFloor) {
-			fmt.Fprintf(log, "%s left out: %v\n", name, err)
+		var missing *serving.Missing
+		if errors.As(err, &missing) {
+			fmt.Fprintf(log, "%s left out: %v\n", name, missing)
 			continue
 		}
 		if err != nil {
@@ -93,7 +83,7 @@ func startAll(names []string, start func(name string) (*server, error), log io.W
 
 func stopAll(servers []*server) {
 	for _, s := range servers {
-		s.stop()
+		s.Stop()
 	}
 }
 
@@ -105,51 +95,11 @@ func namesOf(servers []*server) []string {
 	return names
 }
 
-// cpu is the processor time that the server has used so far.
-func (s *server) cpu() (time.Duration, error) {
-	r, err := s.ask("cpu")
-	return r.CPU, err
-}
-
 // memory is what the server uses, after a garbage collection if forced.
-func (s *server) memory(forced bool) (memory, error) {
-	command := "mem"
-	if forced {
-		command = "gc"
-	}
-	r, err := s.ask(command)
+func (s *server) memory(forced bool) (serving.Memory, error) {
+	m, err := s.Memory(forced)
 	if err != nil {
-		return memory{}, err
+		err = fmt.Errorf("server %s: %w", s.name, err)
 	}
-	if r.Memory == nil {
-		return memory{}, fmt.Errorf("server %s: no answer to %s", s.name, command)
-	}
-	return *r.Memory, nil
-}
-
-// stop ends the process and waits for it. How it ends does not matter any more.
-func (s *server) stop() {
-	s.stdin.Close()
-	_ = s.cmd.Wait()
-}
-
-func (s *server) ask(command string) (report, error) {
-	if _, err := io.WriteString(s.stdin, command+"\n"); err != nil {
-		return report{}, fmt.Errorf("server %s: %w", s.name, err)
-	}
-	return s.read()
-}
-
-func (s *server) read() (report, error) {
-	var r report
-	err := s.reports.Decode(&r)
-	switch {
-	case err != nil:
-		return report{}, fmt.Errorf("server %s has ended: %w", s.name, err)
-	case r.Error == errNoFloor.Error():
-		return report{}, errNoFloor
-	case r.Error != "":
-		return report{}, errors.New(r.Error)
-	}
-	return r, nil
+	return m, err
 }

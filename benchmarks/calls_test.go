@@ -1,0 +1,116 @@
+package main
+
+import (
+	"errors"
+	"maps"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weirnet/weir/benchmarks/internal/serving"
+	"github.com/weirnet/weir/internal/load"
+)
+
+func TestParsePerf(t *testing.T) {
+	said := `1000,,raw_syscalls:sys_enter,123,100.00,,
+400,,syscalls:sys_enter_recvfrom,123,100.00,,
+350,,syscalls:sys_enter_sendto,123,100.00,,
+0,,syscalls:sys_enter_futex,123,100.00,,
+<not counted>,,syscalls:sys_enter_read,0,0.00,,
+`
+	got, err := parsePerf([]byte(said))
+	if want := map[string]int64{"recvfrom": 400, "sendto": 350, "other": 250}; err != nil || !maps.Equal(got, want) {
+		t.Errorf("got %v, %v", got, err)
+	}
+	if _, err := parsePerf([]byte("event syntax error: 'raw'\n")); err == nil || !strings.Contains(err.Error(), "syntax") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestParseStrace(t *testing.T) {
+	said := `strace: Process 7 detached
+% time     seconds  usecs/call     calls    errors syscall
+------ ----------- ----------- --------- --------- ----------------
+ 60.00    0.000600           6       100           sendto
+ 40.00    0.000400           2       200        50 recvfrom
+------ ----------- ----------- --------- --------- ----------------
+100.00    0.001000           3       300        50 total
+`
+	got, err := parseStrace([]byte(said))
+	if want := map[string]int64{"sendto": 100, "recvfrom": 200}; err != nil || !maps.Equal(got, want) {
+		t.Errorf("got %v, %v", got, err)
+	}
+	if _, err := parseStrace([]byte("strace: attach: Operation not permitted\n")); err == nil {
+		t.Error("no error of a table that is not there")
+	}
+}
+
+func TestConnectingIsLeftOut(t *testing.T) {
+	got := withoutConnecting(map[string]int64{"accept4": 9, "close": 9, "recvfrom": 5})
+	if !maps.Equal(got, map[string]int64{"recvfrom": 5}) {
+		t.Errorf("got %v", got)
+	}
+	if n := (callsLine{Operations: 4, Calls: map[string]int64{"read": 5, "write": 3}}).perOperation(); n != 2 {
+		t.Errorf("got %v per operation", n)
+	}
+}
+
+// An echo at depth 1 is at least a read and a write. Each tool that there is must say so.
+func TestToolsCountTheCallsOfAnEcho(t *testing.T) {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := startServer(t.Context(), exe, "std")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Stop()
+	var tools []callTool
+	if events, err := perfEvents(t.Context()); err == nil {
+		tools = append(tools, callTool{"perf", func(pid int) (callWatch, error) { return attachPerf(pid, events) }})
+	} else {
+		t.Log(err)
+	}
+	if err := tryStrace(t.Context()); err == nil {
+		tools = append(tools, callTool{"strace", attachStrace})
+	} else {
+		t.Log(err)
+	}
+	j := echoJob{cell{Connections: 2, Size: 64, Depth: 1}, 10 * time.Millisecond, 100 * time.Millisecond}
+	for _, tool := range tools {
+		n, calls, err := countCalls(tool, s.PID(), false, j.counted(t.Context(), exe, s))
+		if err != nil {
+			t.Errorf("%s: %v", tool.name, err)
+			continue
+		}
+		l := callsLine{Operations: n, Calls: calls}
+		if most := n * 3 / 4; l.perOperation() < 1.5 || calls["write"] < most || calls["read"] < most { // its time is not exactly the load's
+			t.Errorf("%s: %d round trips, %v", tool.name, n, calls)
+		}
+	}
+	if _, err := findCallTool(t.Context()); err != nil {
+		var missing *serving.Missing
+		if !errors.As(err, &missing) || missing.Type == "" {
+			t.Errorf("nothing counts, and it does not say what to type: %v", err)
+		}
+	}
+}
+
+// A load that fails is told, and the tool is not left behind.
+func TestCountingEndsWithAFailedLoad(t *testing.T) {
+	ended := false
+	tool := callTool{"fake", func(int) (callWatch, error) { return fakeWatch{&ended}, nil }}
+	_, _, err := countCalls(tool, 1, false, func(func(load.Progress)) (int64, int64, error) { return 0, 0, errors.New("broken") })
+	if err == nil || !ended {
+		t.Errorf("%v; ended: %v", err, ended)
+	}
+}
+
+type fakeWatch struct{ ended *bool }
+
+func (fakeWatch) begin() error                        { return nil }
+func (fakeWatch) end() error                          { return nil }
+func (fakeWatch) whole() bool                         { return false }
+func (w fakeWatch) counts() (map[string]int64, error) { *w.ended = true; return nil, nil }

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"fmt"
+	"time"
+)
+
+func ratioText(r float64) string {
+	if r == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.3f", r)
+}
+
+func rangeText(r interval) string {
+	if r == (interval{}) {
+		return "–"
+	}
+	return fmt.Sprintf("%.3f–%.3f", r.Low, r.High)
+}
+
+// String is the median and the interval, as two columns.
+func (r ratio) String() string { return ratioText(r.Median) + "\t" + rangeText(r.Range) }
+
+// shortDuration keeps three digits or so.
+func shortDuration(d time.Duration) time.Duration {
+	switch {
+	case d < 100*time.Microsecond:
+		return d.Round(100 * time.Nanosecond)
+	case d < 100*time.Millisecond:
+		return d.Round(time.Microsecond)
+	default:
+		return d.Round(time.Millisecond)
+	}
+}
+
+func durationText(d time.Duration) string {
+	if d == 0 {
+		return "–"
+	}
+	return shortDuration(d).String()
+}
+
+func bytesText(n int64) string {
+	switch {
+	case n >= 1<<30:
+		return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
+	case n >= 1<<20:
+		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+	case n >= 10<<10:
+		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
+	default:
+		return fmt.Sprintf("%d bytes", n)
+	}
+}
+
+// countText keeps three digits or so.
+func countText(n float64) string {
+	switch {
+	case n >= 1e6:
+		return fmt.Sprintf("%.2f M", n/1e6)
+	case n >= 1e5:
+		return fmt.Sprintf("%.0f k", n/1e3)
+	case n >= 1e4:
+		return fmt.Sprintf("%.1f k", n/1e3)
+	default:
+		return fmt.Sprintf("%.0f", n)
+	}
+}
+
+// nanosecondsText is for processor time per operation.
+func nanosecondsText(ns float64) string {
+	switch {
+	case ns == 0:
+		return "–"
+	case ns < 1000:
+		return fmt.Sprintf("%.0f ns", ns)
+	default:
+		return fmt.Sprintf("%.2f µs", ns/1e3)
+	}
+}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// recorder keeps what a run finds: in a file of JSON lines, unless it has no path, and in
+// seen, as if the file had been read again. The first error stays and is what close
+// returns.
+type recorder struct {
+	file *os.File
+	seen results
+	err  error
+}
+
+// createResults creates the file, and its directory if need be.
+func createResults(path string) (*recorder, error) {
+	if path == "" {
+		return &recorder{}, nil
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, err
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	return &recorder{file: f, seen: results{name: filepath.Base(path)}}, nil
+}
+
+func (r *recorder) write(kind string, value any) error {
+	if r.err != nil {
+		return r.err
+	}
+	var b []byte
+	if b, r.err = json.Marshal(value); r.err != nil {
+		return r.err
+	}
+	if r.err = r.seen.take(kind, b); r.err != nil || r.file == nil {
+		return r.err
+	}
+	r.err = json.NewEncoder(r.file).Encode(map[string]any{"kind": kind, "value": json.RawMessage(b)})
+	return r.err
+}
+
+func (r *recorder) close() error {
+	if r.file == nil {
+		return r.err
+	}
+	if err := r.file.Close(); r.err == nil {
+		r.err = err
+	}
+	return r.err
+}
+
+// tellSetting records and prints what the results depend on.
+func (r *recorder) tellSetting(out io.Writer, s setting) {
+	r.write("setting", s)
+	printSetting(out, s)
+}
+
+// tellSummaries records and prints what the rounds say.
+func (r *recorder) tellSummaries(out io.Writer) {
+	all := r.seen.summaries()
+	for _, s := range all {
+		r.write("summary", s)
+	}
+	printTable(out, all)
+}
