@@ -57,9 +57,9 @@ type callTool struct {
 
 // findCallTool returns what can count here: perf, else strace.
 func findCallTool(ctx context.Context) (callTool, error) {
-	events, perfErr := perfEvents(ctx)
+	perfErr := tryPerf(ctx)
 	if perfErr == nil {
-		return callTool{"perf", func(pid int) (callWatch, error) { return attachPerf(pid, events) }}, nil
+		return callTool{"perf", attachPerf}, nil
 	}
 	straceErr := tryStrace(ctx)
 	if straceErr == nil {

@@ -9,57 +9,58 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"slices"
 	"strconv"
 	"strings"
 )
 
-// perf counts with the kernel's tracepoints. It is attached before the load begins, and
+// perf counts with one of the kernel's tracepoints, once for all calls and once for each
+// that servers make often, told by its number. It is attached before the load begins, and
 // switched on and off through a pipe.
 
-const (
-	perfPrefix = "syscalls:sys_enter_"
-	perfAll    = "raw_syscalls:sys_enter"
-)
+const perfEvent = "raw_syscalls:sys_enter"
 
-// perfCalls are those that servers make often; the rest is counted as "other".
-var perfCalls = []string{
-	"read", "readv", "recvfrom", "recvmsg", "write", "writev", "sendto", "sendmsg", "epoll_wait", "epoll_pwait", "epoll_pwait2",
-	"epoll_ctl", "accept4", "close", "shutdown", "setsockopt", "futex", "nanosleep", "clock_nanosleep", "sched_yield", "timerfd_settime",
+// numberedCall is a system call of this system.
+type numberedCall struct {
+	name   string
+	number int
 }
 
-// perfEvents are the tracepoints that this kernel has of those, if perf may use them.
-func perfEvents(ctx context.Context) ([]string, error) {
-	list, err := exec.CommandContext(ctx, "perf", "list", "--raw-dump", "tracepoint").Output()
-	if errors.Is(err, exec.ErrNotFound) {
-		return nil, errors.New("no perf")
+// perfArguments are what perf is to count: all first, then those of calls.
+func perfArguments(calls []numberedCall) []string {
+	args := []string{"stat", "-x,", "-e", perfEvent}
+	for _, c := range calls {
+		args = append(args, "-e", perfEvent, "--filter", fmt.Sprintf("id == %d", c.number))
 	}
-	events := []string{perfAll}
-	for word := range strings.FieldsSeq(string(list)) {
-		if name, ok := strings.CutPrefix(word, perfPrefix); ok && slices.Contains(perfCalls, name) {
-			events = append(events, word)
-		}
+	return args
+}
+
+// tryPerf says why perf cannot be used, if so.
+func tryPerf(ctx context.Context) error {
+	calls := frequentCalls()
+	if len(calls) == 0 {
+		return errors.New("no perf on this system")
 	}
-	try := exec.CommandContext(ctx, "perf", "stat", "-x,", "-e", strings.Join(events, ","), "true")
-	said, err := try.CombinedOutput()
-	if err != nil {
-		return nil, fmt.Errorf("perf: %s", firstLine(said))
+	said, err := exec.CommandContext(ctx, "perf", append(perfArguments(calls), "true")...).CombinedOutput()
+	switch {
+	case errors.Is(err, exec.ErrNotFound):
+		return errors.New("no perf")
+	case err != nil:
+		return fmt.Errorf("perf: %s", firstLine(said))
 	}
-	if counts, err := parsePerf(said); err != nil || len(counts) == 0 {
-		return nil, errors.New("perf counts no system calls")
-	}
-	return events, nil
+	_, err = parsePerf(said, calls)
+	return err
 }
 
 // perfWatch is a running perf.
 type perfWatch struct {
 	cmd     *exec.Cmd
+	calls   []numberedCall
 	said    bytes.Buffer
 	control *os.File
 	acks    *bufio.Reader
 }
 
-func attachPerf(pid int, events []string) (callWatch, error) {
+func attachPerf(pid int) (callWatch, error) {
 	controlRead, control, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -68,8 +69,8 @@ func attachPerf(pid int, events []string) (callWatch, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &perfWatch{control: control, acks: bufio.NewReader(acks)}
-	w.cmd = exec.Command("perf", "stat", "-x,", "-D", "-1", "--control", "fd:3,4", "-e", strings.Join(events, ","), "-p", strconv.Itoa(pid))
+	w := &perfWatch{control: control, acks: bufio.NewReader(acks), calls: frequentCalls()}
+	w.cmd = exec.Command("perf", append(perfArguments(w.calls), "-D", "-1", "--control", "fd:3,4", "-p", strconv.Itoa(pid))...)
 	w.cmd.ExtraFiles = []*os.File{controlRead, ackWrite} // 3 and 4 there
 	w.cmd.Stderr = &w.said
 	err = w.cmd.Start()
@@ -100,34 +101,36 @@ func (w *perfWatch) counts() (map[string]int64, error) {
 	_ = w.cmd.Process.Signal(os.Interrupt) // it writes its counts, and ends
 	_ = w.cmd.Wait()                       // by the signal
 	w.control.Close()
-	return parsePerf(w.said.Bytes())
+	return parsePerf(w.said.Bytes(), w.calls)
 }
 
-// parsePerf reads lines of the form count,unit,event,… What is not in the list of events
-// becomes "other".
-func parsePerf(said []byte) (map[string]int64, error) {
-	counts := map[string]int64{}
-	all, known := int64(-1), int64(0)
+// parsePerf reads lines of the form count,unit,event,…: of all calls, then of each of
+// calls. What is not among these becomes "other".
+func parsePerf(said []byte, calls []numberedCall) (map[string]int64, error) {
+	var numbers []int64
 	for line := range strings.Lines(string(said)) {
 		fields := strings.Split(strings.TrimSpace(line), ",")
-		if len(fields) < 3 {
+		if len(fields) < 3 || fields[2] != perfEvent {
 			continue
 		}
 		n, err := strconv.ParseInt(fields[0], 10, 64)
 		if err != nil {
-			continue // "<not counted>"
+			return nil, fmt.Errorf("perf: %s", strings.TrimSpace(line)) // "<not counted>"
 		}
-		if fields[2] == perfAll {
-			all = n
-		} else if name, ok := strings.CutPrefix(fields[2], perfPrefix); ok && n > 0 {
-			counts[name] = n
-			known += n
+		numbers = append(numbers, n)
+	}
+	if len(numbers) != 1+len(calls) {
+		return nil, fmt.Errorf("perf: %d counts instead of %d: %s", len(numbers), 1+len(calls), firstLine(said))
+	}
+	counts := map[string]int64{}
+	other := numbers[0]
+	for i, c := range calls {
+		if n := numbers[1+i]; n > 0 {
+			counts[c.name] = n
+			other -= n
 		}
 	}
-	if all < 0 {
-		return nil, fmt.Errorf("perf: no counts: %s", firstLine(said))
-	}
-	if other := all - known; other > 0 {
+	if other > 0 {
 		counts["other"] = other
 	}
 	return counts, nil

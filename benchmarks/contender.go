@@ -62,5 +62,5 @@ func isOurs(name string) bool { return strings.HasPrefix(name, "weir") }
 // isFloor says whether a contender is a bare loop, with or without spinning.
 func isFloor(name string) bool { return strings.HasPrefix(name, "floor") }
 
-// isRival says whether it is another engine, or package net.
-func isRival(name string) bool { return !isOurs(name) && !isFloor(name) }
+// isRival says whether it is another engine for Go, or package net.
+func isRival(name string) bool { return !isOurs(name) && !isFloor(name) && name != "asio" }

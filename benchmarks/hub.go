@@ -36,10 +36,10 @@ const together = 1 << 30
 func hubs() []hub {
 	all := append([]hub{
 		{"floor", "bare event loops: what a turn has read goes to each connection in one write; 4 MiB backlog, then close", startFloorHub},
-		{"weir", "mode pool, one group that everybody joins; Group.Send of each message", startOurs("weir")},
-		{"weir-inline", "the same in mode inline", startOurs("weir-inline")},
+		{"weir", "weir, mode pool, one group that everybody joins; Group.Send of each message", startOurs("weir")},
+		{"weir-inline", "weir, mode inline, one group that everybody joins; Group.Send of each message", startOurs("weir-inline")},
 		{"std", "package net: per connection two goroutines, a channel of 256 messages, net.Buffers; a full channel closes", startStdHub},
-		{"std-batch", "the same, but all messages that a read has brought go through the channel as one", startStdBatchHub},
+		{"std-batch", "package net, as std, but all messages that a read has brought go through the channel as one", startStdBatchHub},
 	}, policyHubs()...)
 	return append(all, rivalHubs()...)
 }

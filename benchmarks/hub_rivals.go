@@ -6,10 +6,10 @@ package main
 func rivalHubs() []hub {
 	return []hub{
 		{"gnet", "gnet v2, a loop per processor; AsyncWrite of each message to each connection; no bound on its backlog", startGnetHub},
-		{"gnet-batch", "the same, but a function per loop writes all that a read has brought to each of its connections", startGnetBatchHub},
+		{"gnet-batch", "gnet v2, a loop per processor; a function per loop writes all that a read has brought to each of its connections", startGnetBatchHub},
 		{"nbio", "nbio, default options but MaxWriteBufferSize 4 MiB; Write of each message to each connection", startNbioHub},
-		{"nbio-batch", "the same, but one Write to each connection for all that a read has brought", startNbioBatchHub},
+		{"nbio-batch", "nbio, default options but MaxWriteBufferSize 4 MiB; one Write to each connection for all that a read has brought", startNbioBatchHub},
 		{"netpoll", "netpoll, SetNumLoops(GOMAXPROCS); each message to a mux.ShardQueue of each connection; no bound on its backlog", startNetpollHub},
-		{"netpoll-batch", "the same, but all that a read has brought as one", startNetpollBatchHub},
+		{"netpoll-batch", "netpoll, SetNumLoops(GOMAXPROCS); all that a read has brought to a mux.ShardQueue of each connection as one; no bound on its backlog", startNetpollBatchHub},
 	}
 }

@@ -186,6 +186,10 @@ func summarizeIdle(samples []idleSample) idleSummary {
 func printIdle(w io.Writer, s setting, o idleOptions, summaries []idleSummary) {
 	printSetting(w, s)
 	fmt.Fprintf(w, "\nbytes of server memory per idle connection, after one echo on each; slope over %v\n\n", o.counts())
+	printIdleTable(w, summaries)
+}
+
+func printIdleTable(w io.Writer, summaries []idleSummary) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "contender\tcollection\tresident\theap in use\theap live\tstacks\tnew connection\t")
 	for _, s := range summaries {

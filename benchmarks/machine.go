@@ -38,7 +38,7 @@ func readSetting(command string) setting {
 		CPU:        cpuModel(),
 		CPUs:       runtime.NumCPU(),
 		GOMAXPROCS: runtime.GOMAXPROCS(0),
-		Memory:     field("/proc/meminfo", "MemTotal"),
+		Memory:     fileField("/proc/meminfo", "MemTotal"),
 		Files:      fileLimit(),
 		Backlog:    oneLine("/proc/sys/net/core/somaxconn"),
 		Load:       loadAverage(),
@@ -62,14 +62,14 @@ func cpuModel() string {
 	if runtime.GOOS == "darwin" {
 		return output("sysctl", "-n", "machdep.cpu.brand_string")
 	}
-	if model := field("/proc/cpuinfo", "model name"); model != "" {
+	if model := fileField("/proc/cpuinfo", "model name"); model != "" {
 		return model
 	}
 	return unknown
 }
 
-// field is the value of the first line "name: value" of a file; empty if there is none.
-func field(path, name string) string {
+// fileField is the value of the first line "name: value" of a file; empty if there is none.
+func fileField(path, name string) string {
 	f, err := os.Open(path)
 	if err != nil {
 		return ""

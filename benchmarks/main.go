@@ -74,7 +74,13 @@ func measure(ctx context.Context, command string, args []string, out, log io.Wri
 		return idleCommand(ctx, args, out, log)
 	case "fanout":
 		return fanoutCommand(ctx, args, out, log)
+	case "suite":
+		return suiteCommand(ctx, args, out, log)
+	case "compare":
+		return compareCommand(ctx, args, out, log)
+	case "report":
+		return reportCommand(args, out, log)
 	default:
-		return fmt.Errorf("unknown command %q: want echo, idle, spin or fanout", command)
+		return fmt.Errorf("unknown command %q: want suite, compare, report, echo, churn, idle, spin or fanout", command)
 	}
 }

@@ -21,10 +21,17 @@ func createResults(path string) (*recorder, error) {
 	if path == "" {
 		return &recorder{}, nil
 	}
+	return openResults(path, os.O_TRUNC)
+}
+
+// createNewResults is the same for a file that must not be there yet.
+func createNewResults(path string) (*recorder, error) { return openResults(path, os.O_EXCL) }
+
+func openResults(path string, flag int) (*recorder, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, err
 	}
-	f, err := os.Create(path)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|flag, 0o644)
 	if err != nil {
 		return nil, err
 	}

@@ -17,6 +17,7 @@ type results struct {
 	name         string // of the file, without its directory
 	setting      setting
 	suite        suiteLine
+	compare      compareLine
 	abouts       []aboutLine
 	observations []observation
 	idle         []idleSample
@@ -92,6 +93,8 @@ func (r *results) take(kind string, value json.RawMessage) error {
 		return json.Unmarshal(value, &r.setting)
 	case "suite":
 		return json.Unmarshal(value, &r.suite)
+	case "compare":
+		return json.Unmarshal(value, &r.compare)
 	case "about":
 		return add(&r.abouts, value)
 	case "sample":
