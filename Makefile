@@ -9,7 +9,7 @@ FUZZTIME    ?= 20s
 SEED        ?= 1
 N           ?= 2000
 
-.PHONY: help test race lint cross fuzz sim bench big faults faults-quick ci rest
+.PHONY: help test race lint cross fuzz sim bench bench-compare bench-report bench-micro big faults faults-quick ci rest
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -44,8 +44,19 @@ fuzz: ## every fuzz target for FUZZTIME each
 sim: ## N simulations from SEED on
 	$(GO) test ./engine/enginetest -run '^TestSimulation$$' -count=1 -timeout 30m -seed=$(SEED) -seeds=$(N)
 
-bench: ## weir against the floor, interleaved; about eight minutes
-	cd benchmarks && $(GO) run .
+bench: ## weir beside its rivals, with a report; ten minutes, QUICK=1 one, FULL=1 all of it, an hour
+	cd benchmarks && $(GO) run . suite $(if $(QUICK),-quick) $(if $(FULL),-full) $(if $(OUT),-out $(OUT)) $(BENCHFLAGS)
+
+bench-compare: ## weir here and at REF, side by side, with significance; four minutes
+	@if [ -z "$(REF)" ]; then echo "make bench-compare REF=<commit>"; exit 1; fi
+	cd benchmarks && $(GO) run . compare $(if $(OUT),-out $(OUT)) $(BENCHFLAGS) $(REF)
+
+bench-report: ## the page of results that were kept: FILES=results/a.jsonl (below benchmarks/)
+	@if [ -z "$(FILES)" ]; then echo "make bench-report FILES=results/echo.jsonl"; exit 1; fi
+	cd benchmarks && $(GO) run . report $(if $(OUT),-o $(OUT)) $(FILES)
+
+bench-micro: ## the benchmarks beside the code, with one processor and with two; BENCH=pattern
+	$(GO) test -run '^$$' -bench '$(or $(BENCH),.)' -cpu 1,2 -benchtime $(or $(BENCHTIME),100ms) ./buffer ./poller ./session/... ./engine ./internal/...
 
 big: ## the tests that are too big for `make test`, at full size; about two minutes
 	$(GO) test ./engine -run 'Big|Volume|LongStream|IDs|Fault|Order|Backpressure' -count=1 -timeout 30m -v -big

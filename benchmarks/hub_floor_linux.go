@@ -3,11 +3,9 @@ package main
 import (
 	"fmt"
 	"log"
-	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -43,20 +41,13 @@ type hubConn struct {
 	rest  []byte // not taken by the kernel yet
 }
 
-// hubLoop is one goroutine with one epoll.
 type hubLoop struct {
-	hub    *floorHub
-	epoll  int
-	file   *os.File // owns epoll
-	parker syscall.RawConn
-	look   func(uintptr) bool // poll, stored once so that parking allocates nothing
+	bareLoop
+	hub *floorHub
 
 	members []*hubConn
-	events  [floorEvents]unix.EpollEvent
-	ready   int    // how many of events are set
 	read    []byte // whole messages of this turn
 	out     []byte // room to put them behind those of others
-	buffer  [floorBuffer]byte
 
 	wake  int // eventfd; edge-triggered, so nobody needs to read it
 	mu    sync.Mutex
@@ -72,15 +63,15 @@ type handOver struct {
 
 // startFloorHub starts a loop for each P and returns the address.
 func startFloorHub(size int) (string, error) {
-	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return "", fmt.Errorf("getrlimit: %w", err)
+	most, err := descriptorsMax()
+	if err != nil {
+		return "", err
 	}
 	listener, address, err := floorListen()
 	if err != nil {
 		return "", err
 	}
-	h := &floorHub{size: size, listener: listener, conns: make([]atomic.Pointer[hubConn], min(limit.Cur, 1<<20))}
+	h := &floorHub{size: size, listener: listener, conns: make([]atomic.Pointer[hubConn], most)}
 	for range runtime.GOMAXPROCS(0) {
 		l, err := newHubLoop(h)
 		if err != nil {
@@ -92,94 +83,42 @@ func startFloorHub(size int) (string, error) {
 		return "", err
 	}
 	for _, l := range h.loops {
-		go l.run()
+		go l.turns(l.turn)
 	}
 	return address.String(), nil
 }
 
 func newHubLoop(h *floorHub) (*hubLoop, error) {
-	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
-	if err != nil {
-		return nil, fmt.Errorf("epoll_create1: %w", err)
-	}
-	if err := unix.SetNonblock(fd, true); err != nil { // or NewFile keeps it from the runtime's poller
-		return nil, fmt.Errorf("fcntl: %w", err)
-	}
 	wake, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("eventfd: %w", err)
 	}
-	l := &hubLoop{hub: h, epoll: fd, file: os.NewFile(uintptr(fd), "epoll"), wake: wake}
-	l.look = func(uintptr) bool { return l.poll() }
-	if l.parker, err = l.file.SyscallConn(); err != nil {
+	l := &hubLoop{hub: h, wake: wake}
+	if err := l.open(); err != nil {
 		return nil, err
 	}
 	return l, l.watch(wake, unix.EPOLLIN)
 }
 
-// watch registers fd for good.
-func (l *hubLoop) watch(fd int, events uint32) error {
-	if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: events | unix.EPOLLET, Fd: int32(fd)}); err != nil {
-		return fmt.Errorf("epoll_ctl: %w", err)
+func (l *hubLoop) turn() {
+	l.read = l.read[:0]
+	for _, e := range l.events[:l.ready] {
+		if int(e.Fd) == l.hub.listener {
+			acceptAll(l.hub.listener, l.hub.place)
+		} else if c := l.hub.conns[e.Fd].Load(); c != nil {
+			l.serve(c, e.Events)
+		}
 	}
-	return nil
+	l.share()
+	l.deliver()
 }
 
-func (l *hubLoop) run() {
-	for {
-		found := l.poll()
-		if !found {
-			if err := l.parker.Read(l.look); err != nil {
-				log.Fatal("floor: park: ", err)
-			}
-		}
-		l.read = l.read[:0]
-		for _, e := range l.events[:l.ready] {
-			if int(e.Fd) == l.hub.listener {
-				l.hub.accept()
-			} else if c := l.hub.conns[e.Fd].Load(); c != nil {
-				l.serve(c, e.Events)
-			}
-		}
-		l.share()
-		l.deliver()
-		if found {
-			runtime.Gosched()
-		}
-	}
-}
-
-// poll asks for events without waiting and says whether there are any.
-func (l *hubLoop) poll() bool {
-	n, errno := rawCall(unix.SYS_EPOLL_PWAIT, uintptr(l.epoll), uintptr(unsafe.Pointer(&l.events[0])), floorEvents, 0, 0, 0)
-	if errno != 0 && errno != unix.EINTR {
-		log.Fatal("floor: epoll_pwait: ", errno)
-	}
-	l.ready = 0
-	if errno == 0 {
-		l.ready = int(n)
-	}
-	return l.ready > 0
-}
-
-// accept takes all connections that wait. Only the first loop calls it.
-func (h *floorHub) accept() {
-	for {
-		fd, _, err := unix.Accept4(h.listener, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
-		switch err {
-		case nil:
-		case unix.EAGAIN:
-			return
-		case unix.EINTR, unix.ECONNABORTED:
-			continue
-		default:
-			log.Fatal("floor: accept: ", err)
-		}
-		c := &hubConn{fd: fd}
-		h.conns[fd].Store(c)
-		h.loops[h.accepted%len(h.loops)].hand(handOver{conn: c})
-		h.accepted++
-	}
+// place gives a connection to a loop. Only the first loop calls it.
+func (h *floorHub) place(fd int) {
+	c := &hubConn{fd: fd}
+	h.conns[fd].Store(c)
+	h.loops[h.accepted%len(h.loops)].hand(handOver{conn: c})
+	h.accepted++
 }
 
 // hand gives the loop something to do. Any loop may call it.
@@ -199,13 +138,13 @@ func (l *hubLoop) hand(o handOver) {
 // serve reads what a ready connection has sent, and goes on with what waits for it.
 func (l *hubLoop) serve(c *hubConn, events uint32) {
 	if events&unix.EPOLLOUT != 0 {
-		c.rest = c.rest[:copy(c.rest, c.send(c.rest))]
+		c.rest = c.rest[:copy(c.rest, sendBare(c.fd, c.rest))]
 		if len(c.rest) == 0 {
 			c.rest = nil
 		}
 	}
 	for events&^unix.EPOLLOUT != 0 {
-		n, errno := rawCall(unix.SYS_RECVFROM, uintptr(c.fd), uintptr(unsafe.Pointer(&l.buffer[0])), floorBuffer, unix.MSG_DONTWAIT, 0, 0)
+		n, errno := l.receive(c.fd)
 		switch {
 		case errno == unix.EINTR:
 			continue
@@ -276,7 +215,7 @@ func (l *hubLoop) deliver() {
 		c := l.members[i]
 		if len(c.rest) > 0 {
 			c.rest = append(c.rest, l.out...)
-		} else if rest := c.send(l.out); len(rest) > 0 {
+		} else if rest := sendBare(c.fd, l.out); len(rest) > 0 {
 			c.rest = append(c.rest, rest...)
 		}
 		if len(c.rest) > hubBacklog {
@@ -291,24 +230,6 @@ func (l *hubLoop) join(c *hubConn) {
 	if err := l.watch(c.fd, unix.EPOLLIN|unix.EPOLLOUT|unix.EPOLLRDHUP); err != nil {
 		log.Fatal("floor: ", err)
 	}
-}
-
-// send writes p and returns what the kernel did not take. What cannot be sent at
-// all is dropped: the next read tells that the connection is gone.
-func (c *hubConn) send(p []byte) (rest []byte) {
-	for len(p) > 0 {
-		n, errno := rawCall(unix.SYS_SENDTO, uintptr(c.fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
-		switch errno {
-		case 0:
-			p = p[n:]
-		case unix.EINTR:
-		case unix.EAGAIN:
-			return p
-		default:
-			return nil
-		}
-	}
-	return nil
 }
 
 func (l *hubLoop) close(c *hubConn) {

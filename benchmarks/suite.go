@@ -43,7 +43,7 @@ func suiteCommand(ctx context.Context, args []string, out, log io.Writer) error 
 	if err != nil {
 		return err
 	}
-	if o.only != "" {
+	if o.dry {
 		o.plan.print(out, time.Now())
 		return nil
 	}

@@ -13,7 +13,7 @@ import (
 // suiteOptions are how a suite is run.
 type suiteOptions struct {
 	plan plan
-	only string // print the plan and do nothing
+	dry  bool   // print the plan and do nothing
 	out  string // path of the results, without .jsonl and .html
 }
 
@@ -28,7 +28,7 @@ func parseSuite(args []string, now time.Time, usage io.Writer) (suiteOptions, er
 	hubs := flags.String("hubs", "", "comma-separated servers of the fan-out, instead of all")
 	tests := flags.String("tests", "", "comma-separated tests, instead of all: echo (with open and bulk), churn, fanout, idle")
 	rounds := flags.Int("rounds", 0, "rounds per cell, instead of the plan's")
-	dry := flags.Bool("dry", false, "say what would be measured, and how long that takes")
+	dry := flags.Bool("dry", false, "say what would be measured and how long that takes, and do nothing")
 	out := flags.String("out", "", "path of the results, to which .jsonl and .html are added; by default results/bench-MODE-TIME")
 	flags.Usage = func() {
 		fmt.Fprint(usage, "Runs the whole suite and writes a report. make bench is this.\n\n  go run . suite [flags]\n\nflags:\n")
@@ -37,7 +37,7 @@ func parseSuite(args []string, now time.Time, usage io.Writer) (suiteOptions, er
 	if err := flags.Parse(args); err != nil {
 		return suiteOptions{}, err
 	}
-	o := suiteOptions{plan: usualPlan(), out: *out}
+	o := suiteOptions{plan: usualPlan(), dry: *dry, out: *out}
 	switch {
 	case flags.NArg() > 0:
 		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
@@ -52,9 +52,6 @@ func parseSuite(args []string, now time.Time, usage io.Writer) (suiteOptions, er
 	}
 	if *rounds > 0 {
 		o.plan.rounds = *rounds
-	}
-	if *dry {
-		o.only = "dry"
 	}
 	if o.out == "" {
 		o.out = filepath.Join("results", fmt.Sprintf("bench-%s-%s", o.plan.mode, now.UTC().Format("20060102-150405")))

@@ -21,7 +21,7 @@ func TestSuiteOptions(t *testing.T) {
 		t.Errorf("%+v, %v", o, err)
 	}
 	o, err = parseSuite(strings.Fields("-quick -rounds 5 -contenders std,weir -hubs std -tests echo,fanout -out x -dry"), now, io.Discard)
-	if err != nil || o.plan.mode != quickMode || o.plan.rounds != 5 || o.out != "x" || o.only != "dry" {
+	if err != nil || o.plan.mode != quickMode || o.plan.rounds != 5 || o.out != "x" || !o.dry {
 		t.Errorf("%+v, %v", o, err)
 	}
 	p := o.plan
