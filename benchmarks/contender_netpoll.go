@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"log"
 	"runtime"
 
@@ -14,7 +13,8 @@ import (
 // startNetpoll serves with netpoll until the process ends: with a poller per processor, of
 // which it has one by itself, and without its pool of goroutines.
 func startNetpoll() (string, error) {
-	if err := errors.Join(netpoll.SetNumLoops(runtime.GOMAXPROCS(0)), netpoll.DisableGopool()); err != nil {
+	plain := func(_ context.Context, handle func()) { go handle() }
+	if err := netpoll.Configure(netpoll.Config{PollerNum: runtime.GOMAXPROCS(0), Runner: plain}); err != nil {
 		return "", err
 	}
 	l, err := netpoll.CreateListener("tcp4", "127.0.0.1:0")

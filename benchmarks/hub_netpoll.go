@@ -30,7 +30,7 @@ func startNetpollBatchHub(size int) (string, error) { return newNetpollHub(size,
 // newNetpollHub serves with netpoll, as it comes but for a poller per processor, until the
 // process ends.
 func newNetpollHub(size, unit int) (string, error) {
-	if err := netpoll.SetNumLoops(runtime.GOMAXPROCS(0)); err != nil {
+	if err := netpoll.Configure(netpoll.Config{PollerNum: runtime.GOMAXPROCS(0)}); err != nil {
 		return "", err
 	}
 	l, err := netpoll.CreateListener("tcp4", "127.0.0.1:0")

@@ -87,14 +87,6 @@ func stopAll(servers []*server) {
 	}
 }
 
-func namesOf(servers []*server) []string {
-	var names []string
-	for _, s := range servers {
-		names = append(names, s.name)
-	}
-	return names
-}
-
 // memory is what the server uses, after a garbage collection if forced.
 func (s *server) memory(forced bool) (serving.Memory, error) {
 	m, err := s.Memory(forced)
