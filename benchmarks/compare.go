@@ -114,6 +114,7 @@ func compareCommand(ctx context.Context, args []string, out, log io.Writer) erro
 	fmt.Fprintf(out, "with     %s\nrounds   %d of %v after %v, interleaved; server and load in two processes, over loopback\n\n", v.ref, o.rounds, o.round, o.warmUp)
 
 	err = o.measure(ctx, v, exe, log, kept)
+	kept.tellEnd(ctx)
 	printComparisons(out, kept.seen.comparisons())
 	err = errors.Join(err, kept.close(), writePage(o.out+".html", []*results{&kept.seen}), v.remove())
 	fmt.Fprintf(out, "\nresults  %s.jsonl\nreport   %s.html\n", o.out, o.out)

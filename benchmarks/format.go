@@ -22,7 +22,7 @@ func rangeText(r interval) string {
 // String is the median and the interval, as two columns.
 func (r ratio) String() string { return ratioText(r.Median) + "\t" + rangeText(r.Range) }
 
-// shortDuration keeps three digits or so.
+// shortDuration keeps a few digits, for progress.
 func shortDuration(d time.Duration) time.Duration {
 	switch {
 	case d < 100*time.Microsecond:
@@ -34,11 +34,30 @@ func shortDuration(d time.Duration) time.Duration {
 	}
 }
 
+// durationText keeps three digits.
 func durationText(d time.Duration) string {
-	if d == 0 {
+	ns := float64(d)
+	switch {
+	case d == 0:
 		return "–"
+	case ns < 999.5e3:
+		return threeDigits(ns/1e3) + " µs"
+	case ns < 999.5e6:
+		return threeDigits(ns/1e6) + " ms"
+	default:
+		return threeDigits(ns/1e9) + " s"
 	}
-	return shortDuration(d).String()
+}
+
+func threeDigits(x float64) string {
+	switch {
+	case x < 9.995:
+		return fmt.Sprintf("%.2f", x)
+	case x < 99.95:
+		return fmt.Sprintf("%.1f", x)
+	default:
+		return fmt.Sprintf("%.0f", x)
+	}
 }
 
 func bytesText(n int64) string {
@@ -65,6 +84,18 @@ func countText(n float64) string {
 		return fmt.Sprintf("%.1f k", n/1e3)
 	default:
 		return fmt.Sprintf("%.0f", n)
+	}
+}
+
+// axisCount is short, for ticks.
+func axisCount(n float64) string {
+	switch {
+	case n >= 1e6:
+		return fmt.Sprintf("%.4g M", n/1e6)
+	case n >= 1e4:
+		return fmt.Sprintf("%.4g k", n/1e3)
+	default:
+		return fmt.Sprintf("%.4g", n)
 	}
 }
 

@@ -193,10 +193,18 @@ func printIdleTable(w io.Writer, summaries []idleSummary) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "contender\tcollection\tresident\theap in use\theap live\tstacks\tnew connection\t")
 	for _, s := range summaries {
-		fmt.Fprintf(t, "%s\t%s\t%.0f\t%.0f\t%.0f\t%.0f\t%v\t\n",
-			s.Contender, forcedText(s.Forced), s.Resident, s.HeapInuse, s.HeapAlloc, s.Stacks, shortDuration(s.Probe))
+		fmt.Fprintf(t, "%s\t%s\t%.0f\t%s\t%s\t%s\t%s\t\n", s.Contender, forcedText(s.Forced), s.Resident,
+			s.goMemory(s.HeapInuse), s.goMemory(s.HeapAlloc), s.goMemory(s.Stacks), durationText(s.Probe))
 	}
 	t.Flush()
+}
+
+// goMemory is the text of what only Go's runtime tells.
+func (s idleSummary) goMemory(bytes float64) string {
+	if s.Contender == "asio" {
+		return "–"
+	}
+	return fmt.Sprintf("%.0f", bytes)
 }
 
 func forcedText(forced bool) string {

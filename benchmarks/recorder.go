@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"os"
@@ -61,6 +62,13 @@ func (r *recorder) close() error {
 		r.err = err
 	}
 	return r.err
+}
+
+// tellEnd records that the run was interrupted, if it was.
+func (r *recorder) tellEnd(ctx context.Context) {
+	if ctx.Err() != nil {
+		r.write("note", noteLine{"Interrupted: there is only what was measured until then, and fewer rounds of the last cell."})
+	}
 }
 
 // tellSetting records and prints what the results depend on.

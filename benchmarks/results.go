@@ -27,6 +27,7 @@ type results struct {
 	calls        []callsLine
 	missing      []missingLine
 	failures     []failure
+	notes        []noteLine
 	passedOver   int // lines of kinds that nobody here knows
 }
 
@@ -49,6 +50,11 @@ type missingLine struct {
 	Contender string `json:"contender"`
 	Why       string `json:"why"`
 	Type      string `json:"type,omitempty"`
+}
+
+// noteLine is something a reader must know, found out during the run.
+type noteLine struct {
+	Text string `json:"text"`
 }
 
 // lineMax bounds a line of a results file, in bytes.
@@ -109,6 +115,8 @@ func (r *results) take(kind string, value json.RawMessage) error {
 		return add(&r.missing, value)
 	case "failure":
 		return add(&r.failures, value)
+	case "note":
+		return add(&r.notes, value)
 	default:
 		r.passedOver++
 		return nil

@@ -68,9 +68,12 @@ func (r *results) sections() []page.Section {
 func (r *results) warnings() []string {
 	var all []string
 	if r.suite.Mode == quickMode {
-		all = append(all, fmt.Sprintf("Indicative only: %d short rounds. It shows that everything runs, and orders of magnitude.", r.suite.Rounds))
+		all = append(all, fmt.Sprintf("Indicative only: %d short rounds. It shows that everything runs, and orders of magnitude; an interval of so few rounds is no more than their least and most.", r.suite.Rounds))
 	}
 	all = append(all, r.suite.Notes...)
+	for _, n := range r.notes {
+		all = append(all, n.Text)
+	}
 	for _, f := range r.failures {
 		all = append(all, fmt.Sprintf("%s failed in %s %s, round %d: %s", labelOf(f.Test, f.Contender), f.Test, f.Cell, f.Round+1, f.Error))
 	}
@@ -131,7 +134,7 @@ func (r *results) contenderSection() page.Section {
 		Text: []string{"Each is set up as its authors advise for a server that is busy with I/O. weir runs with its default options but for the mode."},
 	}
 	for _, hubs := range []bool{false, true} {
-		t := page.Table{Head: []string{"", "how it is set up"}}
+		t := page.Table{Head: []string{"", "how it is set up"}, Prose: true}
 		title, test := "Echo servers", echoTest
 		if hubs {
 			title, test = "Servers of the fan-out", fanoutTest

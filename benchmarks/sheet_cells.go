@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/weirnet/weir/benchmarks/internal/page"
@@ -54,9 +56,10 @@ func roundsText(all []summary) string {
 }
 
 func throughputChart(f field, all []summary) page.Chart {
-	c := page.Strip{Title: textOf(f.test).operation + "s a second", Label: countText, Note: "dots: rounds; line: median; band: its 95 % interval"}
+	c := page.Strip{Title: textOf(f.test).operations + " a second", Label: countText, Tick: axisCount, Note: "dots: rounds; line: median; band: its 95 % interval"}
 	if f.test == bulkTest {
-		c.Title, c.Label = "payload a second, in each direction", func(v float64) string { return payloadText(v) }
+		c.Title, c.Label = "payload a second, in each direction", payloadText
+		c.Tick = axisPayload
 	}
 	for _, s := range all {
 		row := page.StripRow{
@@ -82,6 +85,9 @@ func payloadText(bytesPerSecond float64) string {
 	}
 	return fmt.Sprintf("%.0f MB/s", bytesPerSecond/1e6)
 }
+
+// axisPayload is short, for ticks.
+func axisPayload(bytesPerSecond float64) string { return fmt.Sprintf("%.4g GB/s", bytesPerSecond/1e9) }
 
 func latencyChart(f field, all []summary) page.Chart {
 	c := page.Ladder{Title: "latency: p50, p90, p99, p99.9", Label: axisDuration, Note: "medians over the rounds; on the right: p99"}
@@ -123,10 +129,10 @@ func axisDuration(ns float64) string {
 
 // measuredTable has what was measured, medians over the rounds.
 func (r *results) measuredTable(f field, all []summary) page.Table {
-	operation := textOf(f.test).operation
+	operation, operations := textOf(f.test).operation, textOf(f.test).operations
 	t := page.Table{
 		Caption: "Measured, medians over the rounds",
-		Head:    []string{"", operation + "s/s", "p50", "p99", "p99.9", "late p99", "CPU per " + operation, "system calls per " + operation, "allocations per " + operation, "resident memory"},
+		Head:    []string{"", operations + "/s", "p50", "p99", "p99.9", "late p99", "CPU per " + operation, "system calls per " + operation, "allocations per " + operation, "resident memory"},
 	}
 	offered := all[0].Offered > 0
 	if !offered {
@@ -164,6 +170,9 @@ func (r *results) callsOf(test, cell, contender string) (callsLine, bool) {
 	return r.calls[i], true
 }
 
+// columnsOfCalls are as many as fit.
+const columnsOfCalls = 10
+
 // callsTable has the system calls by name, those first that are made most.
 func (r *results) callsTable(f field) page.Table {
 	sums := map[string]float64{}
@@ -176,16 +185,15 @@ func (r *results) callsTable(f field) page.Table {
 		}
 	}
 	calls := slices.SortedFunc(maps.Keys(sums), func(a, b string) int {
-		if sums[a] != sums[b] {
-			return int(1e6 * (sums[b] - sums[a]))
-		}
-		return len(a) - len(b)
+		return cmp.Or(cmp.Compare(sums[b], sums[a]), strings.Compare(a, b))
 	})
-	if len(calls) > 10 {
-		calls = calls[:10]
+	which := ""
+	if len(calls) > columnsOfCalls {
+		which = fmt.Sprintf("; the %d that are made most", columnsOfCalls)
+		calls = calls[:columnsOfCalls]
 	}
 	t := page.Table{Head: append([]string{""}, calls...)}
-	t.Caption = fmt.Sprintf("System calls per %s, counted by %s in a load of their own", textOf(f.test).operation, joined(tools))
+	t.Caption = fmt.Sprintf("System calls per %s, counted by %s in a load of their own%s", textOf(f.test).operation, joined(tools), which)
 	for _, name := range f.names {
 		l, ok := r.callsOf(f.test, f.cell, name)
 		if !ok {
@@ -193,7 +201,14 @@ func (r *results) callsTable(f field) page.Table {
 		}
 		row := page.Row{Label: labelOf(f.test, name), Kind: kindOf(f.test, name)}
 		for _, call := range calls {
-			row.Cells = append(row.Cells, page.Cell{Text: fmt.Sprintf("%.3f", float64(l.Calls[call])/float64(max(l.Operations, 1)))})
+			text := "0"
+			switch each := float64(l.Calls[call]) / float64(max(l.Operations, 1)); {
+			case each >= 0.0005:
+				text = fmt.Sprintf("%.3f", each)
+			case each > 0:
+				text = "< 0.001"
+			}
+			row.Cells = append(row.Cells, page.Cell{Text: text})
 		}
 		t.Rows = append(t.Rows, row)
 	}

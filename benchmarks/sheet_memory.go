@@ -15,7 +15,7 @@ func (r *results) idleSection() page.Section {
 	all := r.idleSummaries()
 	var charts []page.Chart
 	for _, forced := range []bool{true, false} {
-		c := page.Strip{Title: "resident bytes per idle connection, " + forcedText(forced), Label: func(v float64) string { return countText(v) }}
+		c := page.Strip{Title: "resident bytes per idle connection, " + forcedText(forced), Label: countText, Tick: axisCount}
 		for _, i := range all {
 			if i.Forced == forced {
 				c.Rows = append(c.Rows, page.StripRow{Label: labelOf(idleTest, i.Contender), Kind: kindOf(idleTest, i.Contender), Middle: i.Resident})
@@ -32,11 +32,7 @@ func (r *results) idleSection() page.Section {
 	for _, i := range all {
 		cells := []page.Cell{{Text: forcedText(i.Forced)}, {Text: fmt.Sprintf("%.0f", i.Resident)}}
 		for _, bytes := range []float64{i.HeapInuse, i.HeapAlloc, i.Stacks} {
-			text := fmt.Sprintf("%.0f", bytes)
-			if i.Contender == "asio" {
-				text = "–"
-			}
-			cells = append(cells, page.Cell{Text: text})
+			cells = append(cells, page.Cell{Text: i.goMemory(bytes)})
 		}
 		cells = append(cells, page.Cell{Text: durationText(i.Probe)})
 		table.Rows = append(table.Rows, page.Row{Label: labelOf(idleTest, i.Contender), Kind: kindOf(idleTest, i.Contender), Cells: cells})

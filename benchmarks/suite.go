@@ -64,6 +64,7 @@ func suiteCommand(ctx context.Context, args []string, out, log io.Writer) error 
 	s.describe(out)
 	s.prepareCounter(ctx)
 	err = s.run(ctx)
+	kept.tellEnd(ctx)
 	if len(kept.seen.observations) > 0 {
 		kept.tellSummaries(out)
 	}

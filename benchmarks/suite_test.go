@@ -218,7 +218,7 @@ func TestInterruptedSuiteWritesItsReport(t *testing.T) {
 		t.Errorf("%+v, %v", r, err)
 	}
 	page, err := os.ReadFile(path + ".html")
-	if err != nil || !strings.Contains(string(page), "100x64x1") {
+	if err != nil || !strings.Contains(string(page), "100x64x1") || !strings.Contains(string(page), "Interrupted") {
 		t.Errorf("no page: %v", err)
 	}
 	if !strings.Contains(out.String(), "verified") || !strings.Contains(out.String(), "r.html") {

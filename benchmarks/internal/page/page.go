@@ -67,6 +67,7 @@ type Table struct {
 	Caption string
 	Head    []string
 	Rows    []Row
+	Prose   bool // cells are sentences, which wrap
 }
 
 // Row is one line of a table.
@@ -86,7 +87,7 @@ func (t Table) WithoutEmpty() Table {
 			}
 		}
 	}
-	kept := Table{Caption: t.Caption}
+	kept := Table{Caption: t.Caption, Prose: t.Prose}
 	for i, h := range t.Head {
 		if i == 0 || says[i] {
 			kept.Head = append(kept.Head, h)

@@ -12,6 +12,7 @@ type Strip struct {
 	Note  string // below the axis
 	Rows  []StripRow
 	Label func(float64) string // of a value
+	Tick  func(float64) string // of a place on the axis; nil: Label
 }
 
 // StripRow is one contender. Without values it is a bar as long as Middle.
@@ -38,7 +39,11 @@ func (s Strip) SVG() template.HTML {
 	}
 	d := draw(s.Title, s.Note, labels, values)
 	a, ticks := linear(top, d.from, d.to)
-	d.ticks(a, ticks, s.Label)
+	tick := s.Tick
+	if tick == nil {
+		tick = s.Label
+	}
+	d.ticks(a, ticks, tick)
 	for i, r := range s.Rows {
 		y := d.row(i, r.Kind, r.Label, s.Label(r.Middle), s.tip(r))
 		if len(r.Values) == 0 {
