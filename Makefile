@@ -44,10 +44,10 @@ fuzz: ## every fuzz target for FUZZTIME each
 sim: ## N simulations from SEED on
 	$(GO) test ./engine/enginetest -run '^TestSimulation$$' -count=1 -timeout 30m -seed=$(SEED) -seeds=$(N)
 
-bench: ## weir beside its rivals, with a report; ten minutes, QUICK=1 one, FULL=1 all of it, an hour
+bench: ## weir beside its rivals, with a report; eight minutes, QUICK=1 one, FULL=1 all of it, an hour
 	cd benchmarks && $(GO) run . suite $(if $(QUICK),-quick) $(if $(FULL),-full) $(if $(OUT),-out $(OUT)) $(BENCHFLAGS)
 
-bench-compare: ## weir here and at REF, side by side, with significance; four minutes
+bench-compare: ## weir here and at REF, side by side, with significance; five minutes
 	@if [ -z "$(REF)" ]; then echo "make bench-compare REF=<commit>"; exit 1; fi
 	cd benchmarks && $(GO) run . compare $(if $(OUT),-out $(OUT)) $(BENCHFLAGS) $(REF)
 
