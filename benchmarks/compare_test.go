@@ -140,3 +140,13 @@ func TestCompareEndToEnd(t *testing.T) {
 		t.Errorf("exit code %d for a commit that is not there", code)
 	}
 }
+
+// Beside a chart there is room for the name of the other commit, and its noise.
+func TestLabelsOfAnotherCommit(t *testing.T) {
+	if got, want := labelOf(echoTest, "weir-pool@689f196d3798"+again), "weir pool @689f196 again"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got, want := labelOf(fanoutTest, "weir@v1"), "weir pool @v1"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

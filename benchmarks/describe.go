@@ -125,6 +125,9 @@ func sizeText(bytes int) string {
 // inFanout says whether the names of a test are those of hubs.
 func inFanout(test string) bool { return test == fanoutTest || test == paceTest }
 
+// commitDigits are as many as fit beside a chart.
+const commitDigits = 7
+
 // labelOf is a contender's name for readers. Echo servers and hubs of weir have other
 // names in the results: there, what has no mode in its name is the one that came first.
 func labelOf(test, contender string) string {
@@ -139,7 +142,7 @@ func labelOf(test, contender string) string {
 		name = strings.Replace(name, "-", " ", 1)
 	}
 	if at != "" {
-		name += " @" + at
+		name += " @" + at[:min(len(at), commitDigits)]
 	}
 	if repeated {
 		name += again

@@ -31,6 +31,12 @@ func writeSheet(w io.Writer, runs []*results) error {
 			"The method, and how to repeat this, is in benchmarks/README.md. All figures follow from the JSON lines that are named above.",
 		},
 	}
+	if len(runs) == 1 && runs[0].compare.Ref != "" {
+		p.Lead = []string{
+			"weir of this tree beside weir of another commit. Each serves in a process of its own, the load runs in another, over 127.0.0.1. In a round each gets its turn, and the next round begins with another one, so that a slow minute of the machine hits all.",
+			"Every dot is one round. What two processes of the same program differ by is in the row that ends in “again”.",
+		}
+	}
 	for i, r := range runs {
 		p.Warnings = append(p.Warnings, r.warnings()...)
 		p.Runs = append(p.Runs, r.setup())

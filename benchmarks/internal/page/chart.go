@@ -14,7 +14,7 @@ import (
 const (
 	width      = 360.0
 	labelMin   = 60.0
-	labelMax   = 140.0
+	labelMax   = 170.0
 	charWidth  = 6.9 // of a label's letters, about
 	gap        = 7.0
 	titleSpace = 22.0
