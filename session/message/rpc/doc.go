@@ -1,0 +1,2 @@
+// Package rpc asks and answers over sessions.
+package rpc
