@@ -349,8 +349,8 @@ func TestCloseWhileSomebodyWrites(t *testing.T) {
 	r := openRig(t, &parts{})
 	r.link.during = func() {
 		r.link.during = nil
-		if got := r.close(); got.Unsent != 5 {
-			t.Errorf("%d bytes unsent, want 5: those in the write count", got.Unsent)
+		if got := r.close(); got.Unsent != 5 || got.InWrite != 5 {
+			t.Errorf("%d bytes unsent, %d in a write, want 5: those in the write count", got.Unsent, got.InWrite)
 		}
 		if r.link.closed {
 			t.Error("the descriptor was closed under a write")

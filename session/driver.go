@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/weirnet/weir/buffer"
+	"github.com/weirnet/weir/internal/sock"
 	"github.com/weirnet/weir/internal/transport"
 )
 
@@ -317,6 +318,9 @@ func (d Driver) Close() (reason *CloseError, opened, due bool) {
 	opened = s.flags&wasOpened != 0
 	s.endBecause(ReasonIOError, nil)
 	s.ended.Unsent = s.queued()
+	if s.flags&writing != 0 {
+		s.ended.InWrite = min(s.ended.Unsent, sock.MaxBytes)
+	}
 	s.loses()
 	if s.out != nil {
 		s.notifyAll(s.ended)

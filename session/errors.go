@@ -117,6 +117,10 @@ type CloseError struct {
 	// in a write that was under way at that moment count as unsent.
 	Unsent int
 
+	// InWrite is how many of the Unsent bytes there may have been in such a write, at
+	// most: the first ones. The kernel may have taken them.
+	InWrite int
+
 	// Unhandled counts the bytes that had been received and were not given to
 	// OnMessage.
 	Unhandled int

@@ -525,8 +525,8 @@ func TestUnsent(t *testing.T) {
 	r.link.script = []answer{{n: 3}, again}
 	r.send("0123456789")
 	r.send("abc")
-	if got := r.close(); got.Unsent != 10 {
-		t.Errorf("%d bytes unsent, want 10", got.Unsent)
+	if got := r.close(); got.Unsent != 10 || got.InWrite != 0 {
+		t.Errorf("%d bytes unsent, %d in a write; want 10 and 0", got.Unsent, got.InWrite)
 	}
 	if len(r.closes) != 1 || !errors.Is(r.closes[0], net.ErrClosed) {
 		t.Errorf("OnClose got %v", r.closes)
