@@ -264,3 +264,31 @@ func TestRoomIsUsedWhileAHandlerRuns(t *testing.T) {
 	for r.driver.Run(r.shared) {
 	}
 }
+
+func TestKeepReading(t *testing.T) {
+	var got []string
+	r := newRig(t, &parts{message: func(_ *session.Session, f session.Frame) { got = append(got, string(f.Bytes())) }}, pooled)
+	st, _ := r.driver.Open()
+	r.look(st)
+	r.link.otherwise = &again
+	r.send(strings.Repeat("x", testHigh))
+	r.wantStatus(transport.Paused | transport.Blocked)
+	r.look(r.deliver("a"))
+	if len(got) != 0 {
+		t.Fatalf("got %q above high water", got)
+	}
+	r.link.attended()
+	r.session.KeepReading(true)
+	r.wantAttended(true)
+	r.look(r.driver.Status())
+	r.look(r.deliver("b"))
+	if !slices.Equal(got, []string{"a", "b"}) {
+		t.Fatalf("got %q, want both messages", got)
+	}
+	r.session.PauseRead()
+	r.wantStatus(transport.Paused | transport.Blocked)
+	r.session.ResumeRead()
+	r.wantStatus(transport.Blocked)
+	r.session.KeepReading(false)
+	r.wantStatus(transport.Paused | transport.Blocked)
+}

@@ -44,6 +44,7 @@ type extra struct {
 	leaving []*membership   // those that are over, and not yet for the loop; likewise
 	lagging []*membership   // those behind; the loop's
 	lost    Lost            // for the attendant
+	readsOn bool            // of KeepReading
 }
 
 // more returns what few sessions have. The caller holds the lock.

@@ -228,6 +228,16 @@ func (s *Session) PauseRead() { s.setPaused(userPaused) }
 // ResumeRead undoes PauseRead. Reading goes on unless output is above high water.
 func (s *Session) ResumeRead() { s.setPaused(0) }
 
+// KeepReading has messages read and handled although output is above high water, or no
+// longer. It is for those who wait for answers: if both ends read nothing more until the
+// other one has read, neither goes on. Who uses it must bound by other means what is sent
+// because of a message. PauseRead still stops reading.
+func (s *Session) KeepReading(on bool) {
+	s.mu.Lock()
+	s.more().readsOn = on
+	s.unlock()
+}
+
 func (s *Session) setPaused(on flags) {
 	s.mu.Lock()
 	s.flags = s.flags&^userPaused | on
@@ -302,7 +312,13 @@ func (s *Session) paused() bool {
 // held tells whether they are to wait for the user, or for output to leave. When
 // nothing can be written any more, what is left is handled all the same.
 func (s *Session) held() bool {
-	return s.flags&failed == 0 && s.flags&(userPaused|highWater) != 0
+	switch {
+	case s.flags&failed != 0:
+		return false
+	case s.flags&userPaused != 0:
+		return true
+	}
+	return s.flags&highWater != 0 && (s.extra == nil || !s.extra.readsOn)
 }
 
 func (s *Session) unread() int {
