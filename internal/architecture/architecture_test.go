@@ -25,6 +25,8 @@ var allowed = map[string][]string{
 	"internal/rate":      {},
 	"internal/inject":    {"poller", "internal/sock"},
 	"internal/memlimit":  {"golang.org/x/sys/unix"},
+
+	"session/message/rpc": {"session", "session/frame", "session/message"},
 }
 
 func TestDoorsOpenDownward(t *testing.T) {

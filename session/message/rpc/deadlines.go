@@ -1,22 +1,11 @@
 package rpc
 
-import "time"
-
 // deadlines are calls in the order in which they expire: a binary heap. Each call knows
-// its place, so that one that is answered leaves in logarithmic time. Times are since
-// the peer began.
+// its place, so that one that is answered leaves in logarithmic time.
 type deadlines []*call
 
 // noPlace is the place of a call that is not among them.
 const noPlace = -1
-
-// next is when the first one expires; false if there is none.
-func (d deadlines) next() (at time.Duration, ok bool) {
-	if len(d) == 0 {
-		return 0, false
-	}
-	return d[0].deadline, true
-}
 
 func (d *deadlines) add(c *call) {
 	c.place = len(*d)

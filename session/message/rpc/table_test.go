@@ -18,18 +18,18 @@ type tableModel struct {
 	used  map[uint64]bool // ids that were given
 	gone  []uint64        // those that were taken out
 	ended *ending
+	armed time.Duration
 }
 
 func newTableModel(t *testing.T, limit int) *tableModel {
 	m := &tableModel{t: t, limit: limit, in: map[uint64]*call{}, used: map[uint64]bool{}}
-	m.table.init(limit, 1)
+	m.table.init(limit, tagRoaming, func(at time.Duration) { m.armed = at })
 	return m
 }
 
 func (m *tableModel) add(deadline time.Duration) {
 	c := &call{deadline: deadline}
-	earliest, timed := m.earliest()
-	first, err := m.table.add(c)
+	id, err := m.table.add(c)
 	switch {
 	case m.ended != nil:
 		if !errors.Is(err, m.ended.cause) {
@@ -43,13 +43,10 @@ func (m *tableModel) add(deadline time.Duration) {
 		return
 	case err != nil:
 		m.t.Fatalf("add with %d of %d: %v", len(m.in), m.limit, err)
-	case m.used[c.id] || c.id&1 != 1:
-		m.t.Fatalf("id %#x was given before, or is of the wrong kind", c.id)
+	case id != c.id || m.used[id] || id&1 != tagRoaming:
+		m.t.Fatalf("id %#x was given before, or has the wrong tag", id)
 	}
-	if wanted := deadline != 0 && (!timed || deadline < earliest); first != wanted {
-		m.t.Fatalf("deadline %v is said to be the first: %v; the first so far is %v", deadline, first, earliest)
-	}
-	m.in[c.id], m.used[c.id] = c, true
+	m.in[id], m.used[id] = c, true
 }
 
 // earliest is the first deadline of those in the table.
@@ -99,32 +96,67 @@ func (m *tableModel) takeGone(n int) {
 }
 
 func (m *tableModel) sent(c *call, end uint64) {
-	left, e := m.table.sent(c, c.id, end)
+	e := m.table.sent(c, c.id, end)
 	if m.ended == nil {
-		if left != nil || e != nil {
-			m.t.Fatalf("sent: %v, %v before the end", left, e)
+		if e != nil {
+			m.t.Fatalf("sent: %v before the end", e)
 		}
 		return
 	}
-	if left != c || e.cause != m.ended.cause || e.taken != m.ended.taken {
-		m.t.Fatalf("sent: %v, %v after the end", left, e)
+	if e == nil || *e != *m.ended {
+		m.t.Fatalf("sent: %v after the end", e)
 	}
 	m.out(c)
 }
 
+func (m *tableModel) watch(c *call) {
+	stopped := false
+	m.table.watch(c, c.id, func() bool { stopped = true; return true })
+	if stopped || c.stop == nil {
+		m.t.Fatal("a call that waits is not watched")
+	}
+}
+
+func (m *tableModel) watchGone() {
+	if len(m.gone) > 0 {
+		c, stopped := &call{}, false
+		m.table.watch(c, m.gone[0], func() bool { stopped = true; return true })
+		if !stopped || c.stop != nil {
+			m.t.Fatal("a call that has ended is watched")
+		}
+	}
+}
+
+func (m *tableModel) takeAll(rng *rand.Rand) {
+	mark := rng.Uint64N(10)
+	want := 0
+	for id := range m.in {
+		if id>>1%10 == mark {
+			want++
+		}
+	}
+	all := m.table.takeAll(func(c *call) bool { return c.id>>1%10 == mark })
+	if len(all) != want {
+		m.t.Fatalf("%d were taken, want %d", len(all), want)
+	}
+	for _, c := range all {
+		m.out(c)
+	}
+}
+
+// expire lets time pass, if the table has asked for that.
 func (m *tableModel) expire(now time.Duration) {
-	expired, next, ok := m.table.expire(now)
+	if m.armed == 0 || m.armed > now {
+		return
+	}
+	m.armed = 0
 	last := time.Duration(0)
-	for _, c := range expired {
+	for _, c := range m.table.expire(now) {
 		if c.deadline == 0 || c.deadline > now || c.deadline < last {
 			m.t.Fatalf("a call with deadline %v expired at %v, after one with %v", c.deadline, now, last)
 		}
 		last = c.deadline
 		m.out(c)
-	}
-	earliest, timed := m.earliest()
-	if ok != timed || next != earliest || timed && earliest <= now {
-		m.t.Fatalf("at %v the next deadline is said to be %v, %v; it is %v, %v", now, next, ok, earliest, timed)
 	}
 }
 
@@ -148,6 +180,12 @@ func (m *tableModel) check() {
 		m.t.Fatalf("%d calls, want %d", n, len(m.in))
 	}
 	t := &m.table
+	if at, timed := m.earliest(); timed && m.ended == nil && (m.armed == 0 || m.armed > at) {
+		m.t.Fatalf("expire is to be called at %v, the first deadline is %v", m.armed, at)
+	}
+	if m.ended != nil && m.armed != 0 {
+		m.t.Fatal("expire is to be called of a table that is closed")
+	}
 	for id, c := range m.in {
 		if t.find(id) != c {
 			m.t.Fatalf("call %#x is not found", id)
@@ -175,7 +213,7 @@ func (m *tableModel) check() {
 
 // TestTableModel drives a table and its model by the same random program.
 func TestTableModel(t *testing.T) {
-	for seed := range uint64(200) {
+	for seed := range uint64(40) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		m := newTableModel(t, 1+rng.IntN(200))
 		now, growing := time.Duration(0), true
@@ -197,8 +235,15 @@ func TestTableModel(t *testing.T) {
 				if c := m.any(rng.Int()); c != nil {
 					m.take(c)
 				}
-			case n < 85:
+			case n < 83:
 				m.takeGone(rng.Int())
+				m.watchGone()
+			case n < 84:
+				m.takeAll(rng)
+			case n < 85:
+				if c := m.any(rng.Int()); c != nil {
+					m.watch(c)
+				}
 			case n < 86:
 				if m.table.take(rng.Uint64()<<1) != nil {
 					t.Fatal("an id of another kind was found")
@@ -230,15 +275,16 @@ func TestTableModel(t *testing.T) {
 func TestTableEndsEachOnce(t *testing.T) {
 	const calls, racers = 2000, 4
 	var tab table
-	tab.init(calls, 0)
+	tab.init(calls, tagLine, func(time.Duration) {})
 	ids := make([]uint64, calls)
 	for i := range ids {
 		c := &call{deadline: time.Duration(1 + i)}
-		if _, err := tab.add(c); err != nil {
+		id, err := tab.add(c)
+		if err != nil {
 			t.Fatal(err)
 		}
-		ids[i] = c.id
-		tab.sent(c, c.id, 1)
+		ids[i] = id
+		tab.sent(c, id, 1)
 	}
 	ended := make(chan uint64, calls*racers)
 	var all sync.WaitGroup
@@ -247,8 +293,7 @@ func TestTableEndsEachOnce(t *testing.T) {
 			for _, i := range rand.New(rand.NewPCG(uint64(r), 0)).Perm(calls) {
 				switch {
 				case r == 0 && i%10 == 0:
-					expired, _, _ := tab.expire(time.Duration(i))
-					for _, c := range expired {
+					for _, c := range tab.expire(time.Duration(i)) {
 						ended <- c.id
 					}
 				default:
