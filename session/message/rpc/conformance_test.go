@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/weirnet/weir/engine"
 	"github.com/weirnet/weir/session"
@@ -32,6 +33,7 @@ var scenarios = []struct {
 	{"calls just after Dial", callsAfterDial},
 	{"a client that comes back", clientComesBack},
 	{"a handler that is given a session later", upgrade},
+	{"heartbeats measure", heartbeatsMeasure},
 }
 
 func TestConformance(t *testing.T) {
@@ -439,5 +441,34 @@ func upgrade(t *testing.T, s setting) {
 	await(t, "the welcome", welcome)
 	if reply, err := call(t, client, to, number("add", 1)); err != nil || numberOf(t, reply) != 2 {
 		t.Errorf("%v, %v", reply, err)
+	}
+}
+
+// heartbeatsMeasure: the end that has heartbeats, the client's or the server's, learns the
+// round-trip time, though nobody makes a call. The other end asks nothing.
+func heartbeatsMeasure(t *testing.T, s setting) {
+	const beat = 20 * time.Millisecond
+	on, off := engine.WithHeartbeat(beat, 100), engine.WithHeartbeat(0, 2)
+	for name, options := range map[string]struct{ server, client engine.Option }{
+		"server": {on, off},
+		"client": {off, on},
+	} {
+		opened := make(chan *session.Session, 1)
+		servers := s.launch(t, options.server)
+		address := s.listen(t, servers, opener{newPeer(t), opened})
+		clients := s.launch(t, options.client)
+		ours := s.dial(t, clients, newPeer(t), address)
+		theirs := await(t, "the session", opened)
+		asks, answers, asking, answering := ours, theirs, clients, servers
+		if name == "server" {
+			asks, answers, asking, answering = theirs, ours, servers, clients
+		}
+		until(t, "the round trip of a heartbeat", func() bool { return asks.Stats().RTT > 0 })
+		if n := asking.Stats().Pings; n == 0 {
+			t.Errorf("%s: a round trip of %v, and no ping", name, asks.Stats().RTT)
+		}
+		if rtt, n := answers.Stats().RTT, answering.Stats().Pings; rtt != 0 || n != 0 {
+			t.Errorf("%s: the other end has sent %d pings, and measured %v", name, n, rtt)
+		}
 	}
 }

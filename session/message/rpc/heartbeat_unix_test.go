@@ -109,17 +109,6 @@ func beating(t *testing.T, mode engine.Mode) *engine.Engine {
 	return setting{opts: []engine.Option{engine.WithMode(mode), engine.WithHeartbeat(beat, 2)}}.launch(t)
 }
 
-// opener tells of its sessions.
-type opener struct {
-	*rpc.Peer
-	opened chan *session.Session
-}
-
-func (o opener) OnOpen(s *session.Session) {
-	o.Peer.OnOpen(s)
-	o.opened <- s
-}
-
 func mustNotice(t *testing.T, other *os.Process, e *engine.Engine, p *rpc.Peer, s *session.Session) {
 	t.Helper()
 	pings := e.Stats().Pings

@@ -99,6 +99,17 @@ func newPeer(t testing.TB, opts ...rpc.Option) *rpc.Peer {
 	return p
 }
 
+// opener tells of its sessions.
+type opener struct {
+	*rpc.Peer
+	opened chan *session.Session
+}
+
+func (o opener) OnOpen(s *session.Session) {
+	o.Peer.OnOpen(s)
+	o.opened <- s
+}
+
 // number is a message with one.
 func number(typ string, n int) *message.Message { return message.New(typ).Set("n", message.Int(n)) }
 
