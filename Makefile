@@ -58,8 +58,9 @@ bench-report: ## the page of results that were kept: FILES=results/a.jsonl (belo
 bench-micro: ## the benchmarks beside the code, with one processor and with two; BENCH=pattern
 	$(GO) test -run '^$$' -bench '$(or $(BENCH),.)' -cpu 1,2 -benchtime $(or $(BENCHTIME),100ms) ./buffer ./poller ./session/... ./engine ./internal/...
 
-big: ## the tests that are too big for `make test`, at full size; about two minutes
+big: ## the tests that are too big for `make test`, at full size; about three minutes
 	$(GO) test ./engine -run 'Big|Volume|LongStream|IDs|Fault|Order|Backpressure' -count=1 -timeout 30m -v -big
+	$(GO) test ./session/message/rpc -run Big -count=1 -timeout 30m -v -big
 
 faults: ## inject every fault of the harness into weir's modes; about four minutes
 	cd benchmarks && $(GO) run ./faults

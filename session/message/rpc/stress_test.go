@@ -18,9 +18,9 @@ import (
 
 // TestBigCalls makes a million calls over a hundred connections, or a fiftieth of that.
 // Some are cancelled at any moment, some are answered later or from elsewhere, and the
-// server is ended in the middle, and started again. Each call ends once. What was answered has been carried out once, what
-// was not sent has not been, and the others have been once or not at all: by number, and
-// by the sum that the server keeps.
+// server is ended in the middle, and started again. Each call ends once. What was answered
+// has been carried out once, what was not sent has not been, and the others have been once
+// or not at all: by number, and by the sum that the server keeps.
 func TestBigCalls(t *testing.T) {
 	calls := 20_000
 	switch {
@@ -254,6 +254,9 @@ func (x *stress) check() {
 	}
 	if n := x.outcomes[inDoubt].Load(); n < stressConnections {
 		x.t.Errorf("%d calls are in doubt, and %d were held when the server ended", n, stressConnections)
+	}
+	if x.outcomes[answered].Load() == 0 || x.outcomes[cancelled].Load() == 0 || x.outcomes[unsent].Load() == 0 {
+		x.t.Error("some outcome has not been seen")
 	}
 	st := x.client.Stats()
 	if st.Answered != uint64(x.outcomes[answered].Load()) || st.Failed != 0 || st.InDoubt != uint64(x.outcomes[cancelled].Load()+x.outcomes[inDoubt].Load()) {
