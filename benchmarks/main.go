@@ -6,7 +6,7 @@
 // Every contender serves in a process of its own, and so does the load, which
 // checks every byte. The same program is all of these processes:
 //
-//	benchmarks            starts the others, collects and reports (echo.go, idle.go, fanout.go)
+//	benchmarks            starts the others, collects and reports (echo.go, idle.go, fanout.go, rpc.go)
 //	├─ benchmarks serve   one server, told what to report on stdin (serve.go)
 //	└─ benchmarks load    one load at a time (package internal/load)
 package main
@@ -74,6 +74,8 @@ func measure(ctx context.Context, command string, args []string, out, log io.Wri
 		return idleCommand(ctx, args, out, log)
 	case "fanout":
 		return fanoutCommand(ctx, args, out, log)
+	case "rpc":
+		return rpcCommand(ctx, args, out, log)
 	case "suite":
 		return suiteCommand(ctx, args, out, log)
 	case "compare":
@@ -81,6 +83,6 @@ func measure(ctx context.Context, command string, args []string, out, log io.Wri
 	case "report":
 		return reportCommand(args, out, log)
 	default:
-		return fmt.Errorf("unknown command %q: want suite, compare, report, echo, churn, idle, spin or fanout", command)
+		return fmt.Errorf("unknown command %q: want suite, compare, report, echo, churn, idle, spin, fanout or rpc", command)
 	}
 }

@@ -116,6 +116,7 @@ func printUsage(w io.Writer, flags *flag.FlagSet, o options) {
   go run . idle [flags]        memory per idle connection
   go run . spin [flags]        latency of one connection, with spinning and without
   go run . fanout [flags]      one message to many connections; -h has its contenders and cells
+  go run . rpc [flags]         calls, next to package net/rpc; -h has its contenders and cells
 
 contenders:
 `)

@@ -24,6 +24,7 @@ type results struct {
 	probes       []idleSummary
 	memories     []fanoutMemory
 	stuck        []stuckSample
+	rpc          []rpcSample
 	calls        []callsLine
 	missing      []missingLine
 	failures     []failure
@@ -138,6 +139,8 @@ func (r *results) takeSample(value json.RawMessage) error {
 		return observe[churnSample](r, value)
 	case has["result"] != nil:
 		return observe[fanoutSample](r, value)
+	case has["calls_per_second"] != nil:
+		return add(&r.rpc, value)
 	case has["round_trips_per_second"] != nil:
 		return observe[sample](r, value)
 	default:

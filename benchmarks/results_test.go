@@ -98,7 +98,7 @@ func TestKeptResultsAreReadable(t *testing.T) {
 			t.Error(err)
 			continue
 		}
-		if r.setting.Kernel == "" || len(r.observations)+len(r.idle)+len(r.stuck) == 0 || r.passedOver > 0 {
+		if r.setting.Kernel == "" || len(r.observations)+len(r.idle)+len(r.stuck)+len(r.rpc) == 0 || r.passedOver > 0 {
 			t.Errorf("%s: %d observations, %d lines passed over", path, len(r.observations), r.passedOver)
 		}
 	}

@@ -13,7 +13,8 @@ func serve(args []string, in io.Reader, out io.Writer) int {
 	return serving.Serve(func() (string, error) { return startNamed(args) }, in, out)
 }
 
-// startNamed starts an echo server (NAME), or a hub (fanout NAME SIZE).
+// startNamed starts an echo server (NAME), a hub (fanout NAME SIZE), or a server that
+// answers calls (rpc NAME).
 func startNamed(args []string) (address string, err error) {
 	switch {
 	case len(args) == 1:
@@ -35,6 +36,12 @@ func startNamed(args []string) (address string, err error) {
 			return "", fmt.Errorf("serve: %q is not a size of messages", args[2])
 		}
 		return h.start(size)
+	case len(args) == 2 && args[0] == rpcRequest:
+		c, err := findRPC(args[1])
+		if err != nil {
+			return "", err
+		}
+		return c.start()
 	default:
 		return "", fmt.Errorf("serve: want the name of a contender, not %q", args)
 	}

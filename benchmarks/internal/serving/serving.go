@@ -115,7 +115,7 @@ func readUsage() Usage {
 	heap := []metrics.Sample{{Name: "/gc/heap/allocs:objects"}, {Name: "/gc/heap/allocs:bytes"}, {Name: "/gc/heap/tiny/allocs:objects"}}
 	metrics.Read(heap)
 	return Usage{
-		CPU:        processCPU(),
+		CPU:        ProcessCPU(),
 		Allocs:     int64(heap[0].Value.Uint64() + heap[2].Value.Uint64()),
 		AllocBytes: int64(heap[1].Value.Uint64()),
 		Resident:   residentBytes(),

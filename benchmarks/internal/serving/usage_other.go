@@ -4,5 +4,5 @@ package serving
 
 import "time"
 
-func processCPU() time.Duration { return 0 }
+func ProcessCPU() time.Duration { return 0 }
 func residentBytes() int64      { return 0 }

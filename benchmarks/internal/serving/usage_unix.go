@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// processCPU is the processor time that this process has used, in user and kernel.
-func processCPU() time.Duration {
+// ProcessCPU is the processor time that this process has used, in user and kernel.
+func ProcessCPU() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
 		return 0
