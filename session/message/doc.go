@@ -6,14 +6,10 @@
 //		Set("count", message.Int(3))
 //	count, err := m.GetInt("count")
 //
-// A Format turns messages into bytes and bytes into messages. This package has Binary, JSON
-// and XML; packages cbor, msgpack and protobuf below it have one each, so that nobody loads a
-// library whose format he does not use. In all of them every message comes back as it was: NaN
-// with its bits, integers up to 1<<64-1, strings that are not UTF-8, keys in the order in which
-// they were set. What a peer sends is held against Limits before memory is taken for it.
-//
-// A Router is a session.Handler that gives each type of message to a handler of its own.
+// A Format turns messages into bytes and bytes into messages; Binary is one. Every message
+// comes back as it was: NaN with its bits, integers up to 1<<64-1, strings that are not UTF-8,
+// keys in the order in which they were set. What a peer sends is held against Limits before
+// memory is taken for it.
 //
 // A Message is not safe for use by several goroutines at once, unless all of them only read.
-// docs/protocol.md has the bytes.
 package message
