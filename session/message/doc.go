@@ -6,7 +6,7 @@
 //		Set("count", message.Int(3))
 //	count, err := m.GetInt("count")
 //
-// A Format turns messages into bytes and bytes into messages: Binary, JSON. Every message
+// A Format turns messages into bytes and bytes into messages: Binary, JSON, XML. Every message
 // comes back as it was: NaN with its bits, integers up to 1<<64-1, strings that are not UTF-8,
 // keys in the order in which they were set. What a peer sends is held against Limits before
 // memory is taken for it.
