@@ -23,6 +23,7 @@ type acceptor struct {
 	loop     *loop
 	listener sock.Listener
 	handler  *session.Behaviour
+	owner    *Listener
 	local    bool // a unix socket
 	alone    bool // no other loop listens on the same address
 
@@ -143,6 +144,7 @@ func (a *acceptor) close() {
 	a.resume()
 	a.closed, a.readable = true, false
 	a.handler = nil // a closed listener keeps nobody's memory
+	defer a.owner.acceptorClosed()
 	if err := errors.Join(a.loop.poller.Remove(a.listener.FD), a.listener.Release(a.loop.sockets)); err != nil {
 		a.loop.engine.log.acceptError(acceptClose, err)
 	}
@@ -182,11 +184,24 @@ type Listener struct {
 	engine    *Engine
 	addr      net.Addr
 	acceptors []*acceptor
+	listening atomic.Int32 // acceptors that are not closed
+	done      chan struct{}
 }
 
 // Addr returns the address it listens on, with the port the kernel chose. Any
 // goroutine may call it, also after Close.
 func (l *Listener) Addr() net.Addr { return l.addr }
+
+// Done returns a channel that is closed when nothing is accepted any more: after Close,
+// when the engine ends, or when the socket has failed.
+func (l *Listener) Done() <-chan struct{} { return l.done }
+
+// acceptorClosed counts an acceptor out. On any loop.
+func (l *Listener) acceptorClosed() {
+	if l.listening.Add(-1) == 0 {
+		close(l.done)
+	}
+}
 
 // Close stops accepting; sessions live on. Any goroutine may call it, handlers
 // included; it does not wait. A second call does nothing. The error is always

@@ -26,8 +26,14 @@ func listenerCloses(t *testing.T, s setting) {
 	v := s.serve(t, newProbe())
 	c, _ := v.open()
 	addr := v.listener.Addr()
+	select {
+	case <-v.listener.Done():
+		t.Error("done before Close")
+	default:
+	}
 	must(t, v.listener.Close())
 	must(t, v.listener.Close())
+	await(t, "done after Close", v.listener.Done())
 	until(t, "nobody listens", func() bool {
 		other, err := net.Dial(addr.Network(), addr.String())
 		if err == nil {
@@ -47,6 +53,13 @@ func listenerCloses(t *testing.T, s setting) {
 	}
 	v.listener = v.listen(s.network, v.probe.handler()) // the engine can listen again
 	mustEcho(t, v.dial(), "new")
+}
+
+// listenerEnds says that a listener is done when its engine has no use for it any more.
+func listenerEnds(t *testing.T, s setting) {
+	v := s.serve(t, newProbe())
+	v.engine.Stop()
+	await(t, "done after Stop", v.listener.Done())
 }
 
 func adoptListener(t *testing.T, s setting) {

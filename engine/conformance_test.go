@@ -114,6 +114,7 @@ var scenarios = []struct {
 	{"Kick and Count", kickByID},
 	{"no more sessions than allowed", maxSessions},
 	{"Listener.Close leaves sessions alone", listenerCloses},
+	{"Listener.Done when the engine stops", listenerEnds},
 	{"Adopt", adoptListener},
 	{"socket options", socketOptions},
 	{"a duplicate descriptor lives on", duplicateLivesOn},

@@ -210,7 +210,8 @@ func (e *Engine) listen(loops []*loop, h session.Handler, open func(first net.Ad
 		return nil, ErrDeadlock
 	}
 	behaviour := session.NewBehaviour(h)
-	result := &Listener{engine: e}
+	result := &Listener{engine: e, done: make(chan struct{})}
+	result.listening.Store(int32(len(loops)))
 	for _, l := range loops {
 		opened, err := open(result.addr)
 		if err != nil {
@@ -219,7 +220,7 @@ func (e *Engine) listen(loops []*loop, h session.Handler, open func(first net.Ad
 		}
 		result.addr = opened.Addr
 		a := &acceptor{
-			loop: l, listener: opened, handler: behaviour,
+			loop: l, listener: opened, handler: behaviour, owner: result,
 			local: opened.Addr.Network() == "unix", alone: len(loops) == 1,
 		}
 		if err := e.startAcceptor(a); err != nil {

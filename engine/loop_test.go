@@ -471,7 +471,7 @@ func (st *stage) accepting(h session.Handler) *acceptor {
 	if err != nil {
 		st.t.Fatal(err)
 	}
-	a := &acceptor{loop: st.loop, listener: opened, handler: session.NewBehaviour(h)}
+	a := &acceptor{loop: st.loop, listener: opened, handler: session.NewBehaviour(h), owner: &Listener{}}
 	st.engine.openAcceptors.Add(1)
 	if err := a.start(); err != nil {
 		st.t.Fatal(err)
