@@ -44,6 +44,7 @@ func (s *Session) finish() error {
 		return s.end(ReasonPeerClosed, nil, 0)
 	}
 	s.flags |= finWanted
+	s.tellWriter()
 	s.push()
 	return nil
 }
@@ -70,6 +71,8 @@ func (s *Session) end(why Reason, cause error, how flags) error {
 		s.out.dismiss()
 	}
 	s.flags |= finWanted | how
+	s.tellReader()
+	s.tellWriter()
 	s.push()
 	return nil
 }

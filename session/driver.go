@@ -64,13 +64,13 @@ func (d Driver) Open() (st transport.Status, opened bool) {
 func (d Driver) Deliver(segment *buffer.Segment, p []byte, at uint32) transport.Status {
 	s := d.s
 	s.mu.Lock()
-	shared := s.link.Shared()
+	shared, b := s.link.Shared(), s.incoming.Load()
 	switch {
 	case s.State() != Open || shared.Intake != nil && !s.admitBytes(shared.Intake, len(p)):
 		if s.ended != nil {
 			s.ended.Unhandled += len(p)
 		}
-	case shared.Pooled || s.in != nil || s.flags&scheduled != 0 || s.codec() != nil:
+	case shared.Pooled || s.in != nil || s.flags&scheduled != 0 || b.codec != nil || b.tap != nil:
 		s.bytesIn += uint64(len(p))
 		s.keep(segment, p, at)
 	case shared.Intake != nil && !s.admitMessage(shared.Intake):
@@ -81,7 +81,7 @@ func (d Driver) Deliver(segment *buffer.Segment, p []byte, at uint32) transport.
 		s.flags |= corked | scheduled
 		s.view = segment
 		s.mu.Unlock()
-		s.callMessage(shared, Frame{bytes: p[:len(p):len(p)], segment: segment, pool: shared.Pool})
+		s.callMessage(shared, b.message, Frame{bytes: p[:len(p):len(p)], segment: segment, pool: shared.Pool})
 		s.mu.Lock()
 		s.flags &^= scheduled
 		s.hide()
@@ -103,7 +103,7 @@ func (s *Session) keep(segment *buffer.Segment, p []byte, at uint32) {
 	rest := 0
 	if len(p)*4 < segment.Cap() {
 		switch {
-		case s.paused():
+		case s.paused(), s.tap() != nil:
 			rest = len(p)
 		case in.partial():
 			rest = min(in.need-in.unread.Len(), len(p))
@@ -116,6 +116,7 @@ func (s *Session) keep(segment *buffer.Segment, p []byte, at uint32) {
 	if in.charge(); in.partial() && in.shared.Unread.Load() > in.shared.QueuedCap && in.charged > 0 {
 		_ = s.end(ReasonOverLimit, ErrUnreadFull, 0) // cannot fail: the session is open
 	}
+	s.tellReader()
 }
 
 // charge brings what the engine counts for the strand up to date: what is more than a
@@ -148,6 +149,7 @@ func (d Driver) PeerClosed() transport.Status {
 	shared := s.link.Shared()
 	if s.State() == Open {
 		s.work().finRead = true
+		s.tellReader()
 	}
 	return s.leaveLoop(shared)
 }
@@ -302,6 +304,7 @@ func (s *Session) endAfterWork(why Reason, cause error, how flags) {
 		_ = s.end(why, cause, how)
 	case s.work().end == nil:
 		s.in.end = &ending{why, cause, how}
+		s.tellReader()
 	default:
 		s.in.end.how |= how
 	}
@@ -338,6 +341,8 @@ func (d Driver) Close() (reason *CloseError, opened, due bool) {
 	if s.flags&writing == 0 {
 		s.discard(shared)
 	}
+	s.tellReader()
+	s.tellWriter()
 	if s.extra != nil && s.extra.ctx != nil {
 		s.extra.ctx.cancel(s.ended)
 	}
@@ -414,10 +419,10 @@ func (s *Session) callOpen(shared *transport.Shared) {
 	returned = true
 }
 
-func (s *Session) callMessage(shared *transport.Shared, f Frame) {
+func (s *Session) callMessage(shared *transport.Shared, h Handler, f Frame) {
 	returned := false
 	defer s.recovered(shared, &returned)
-	s.incoming.Load().message.OnMessage(s, f)
+	h.OnMessage(s, f)
 	returned = true
 }
 

@@ -68,6 +68,7 @@ type Behaviour struct {
 	ping      Pinger
 	codec     frame.Codec // nil: messages are what was read
 	attendant Attendant   // of the session, whatever its handler is; nil if it has none
+	tap       *Tap        // takes what comes, instead of a handler; else nil
 }
 
 // NewBehaviour looks up the parts of h, which must not be nil.

@@ -331,6 +331,9 @@ func (s *Session) settle() {
 			s.out.admitNext()
 		}
 	}
+	if queued <= shared.LowWater {
+		s.tellWriter()
+	}
 	if queued > 0 || s.flags&writing != 0 {
 		return
 	}
@@ -351,6 +354,7 @@ func (s *Session) settle() {
 func (s *Session) fail(errno syscall.Errno) {
 	s.flags |= failed
 	s.endBecause(kernelReason(errno), errno)
+	s.tellWriter()
 }
 
 // discard drops the queue of a closed session. Its completions have been told.

@@ -127,11 +127,17 @@ func (s *Session) use() (transport.Link, error) {
 
 // SetHandler changes who is told of what comes next; h must not be nil. Inside
 // OnMessage it acts from the next byte on. OnOpen is not called again. If h is Framed
-// its codec is the session's from now on, else the codec stays.
+// its codec is the session's from now on, else the codec stays. A net.Conn that was made
+// of the session lets go of it (package session/netconn).
 func (s *Session) SetHandler(h Handler) {
-	next := NewBehaviour(h)
 	s.mu.Lock()
 	defer s.unlock()
+	s.handleWith(h)
+}
+
+// handleWith is SetHandler. The caller holds the lock.
+func (s *Session) handleWith(h Handler) {
+	next := NewBehaviour(h)
 	if _, ok := h.(framed); !ok {
 		next.codec = s.codec()
 	}
@@ -152,6 +158,9 @@ func (s *Session) SetCodec(c frame.Codec) {
 
 // behave changes handler and codec. The caller holds the lock.
 func (s *Session) behave(b *Behaviour) {
+	if t := s.tap(); t != nil && t != b.tap {
+		t.shut()
+	}
 	s.incoming.Store(b)
 	if s.in != nil {
 		s.in.need, s.in.seen = 0, 0
@@ -310,7 +319,8 @@ func (s *Session) paused() bool {
 }
 
 // held tells whether they are to wait for the user, or for output to leave. When
-// nothing can be written any more, what is left is handled all the same.
+// nothing can be written any more, what is left is handled all the same. Whoever has a
+// tap waits himself before he writes more, and reads meanwhile.
 func (s *Session) held() bool {
 	switch {
 	case s.flags&failed != 0:
@@ -318,7 +328,7 @@ func (s *Session) held() bool {
 	case s.flags&userPaused != 0:
 		return true
 	}
-	return s.flags&highWater != 0 && (s.extra == nil || !s.extra.readsOn)
+	return s.flags&highWater != 0 && (s.extra == nil || !s.extra.readsOn) && s.tap() == nil
 }
 
 func (s *Session) unread() int {

@@ -96,7 +96,7 @@ func (s *Session) next() duty {
 		return task
 	case in.pingDue: // before messages: while one is handled after the other the peer would not be asked
 		return ping
-	case in.ready() && !s.paused():
+	case in.ready() && !s.paused() && s.tap() == nil:
 		return message
 	case s.flowDue():
 		return flow
@@ -239,11 +239,12 @@ func (s *Session) show(shared *transport.Shared) {
 	}
 	s.view = segment
 	s.messagesIn++
+	h := s.incoming.Load().message // others may change it, which is about what comes next
 	if s.told&transport.Full != 0 {
 		s.tell() // reading may go on meanwhile
 	}
 	s.mu.Unlock()
-	s.callMessage(shared, Frame{bytes: view, segment: segment, pool: shared.Pool})
+	s.callMessage(shared, h, Frame{bytes: view, segment: segment, pool: shared.Pool})
 	s.mu.Lock()
 	s.view = nil
 }
@@ -299,10 +300,16 @@ func (s *Session) drop(in *strand) {
 
 // peerClosed acts on the peer's FIN, after everything before it was handled.
 func (s *Session) peerClosed(shared *transport.Shared) {
-	halfOpen := shared.HalfOpen && s.flags&(finWanted|failed) == 0
-	h := s.incoming.Load().peerClose
+	writes := s.flags&(finWanted|failed) == 0
+	halfOpen := shared.HalfOpen && writes
+	h, tap := s.incoming.Load().peerClose, s.tap()
+	if tap != nil {
+		tap.sawFIN = true
+	}
 	switch {
 	case s.State() != Open:
+	case tap != nil && writes:
+		s.flags |= peerDone
 	case s.in.unread.Len() > 0: // and not a frame
 		_ = s.end(ReasonProtocolError, io.ErrUnexpectedEOF, 0) // cannot fail: the session is open
 	case halfOpen && h != nil:

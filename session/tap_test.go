@@ -1,0 +1,85 @@
+package session_test
+
+import (
+	"io"
+	"slices"
+	"testing"
+
+	"github.com/weirnet/weir/internal/transport"
+	"github.com/weirnet/weir/session"
+)
+
+// tapped makes a tap of the rig's session, with channels that nobody listens to.
+func tapped(r *rig) *session.Tap {
+	return session.NewTap(r.session, make(chan struct{}, 1), make(chan struct{}, 1), transport.Key{})
+}
+
+// TestTapKeepsTheAttendant: who is told of a session's end whatever its handler is, is told
+// of one without a handler too, and what was lost.
+func TestTapKeepsTheAttendant(t *testing.T) {
+	var log []string
+	r, a := attendedRig(t, &log, func(*parts, *attendant) {})
+	r.driver.Open()
+	tap := tapped(r)
+	r.link.otherwise = &again
+	n, err := tap.TryWrite([]byte("never leaves"))
+	if wantError(t, "TryWrite", err, nil); n != len("never leaves") {
+		t.Errorf("TryWrite took %d bytes, want all", n)
+	}
+	log = nil
+	r.close()
+	if want := []string{"Closed"}; !slices.Equal(log, want) {
+		t.Errorf("calls %q, want %q", log, want)
+	}
+	if want := (session.Lost{Messages: 1}); a.lost != want {
+		t.Errorf("lost %+v, want %+v", a.lost, want)
+	}
+}
+
+// TestTapTakesTheFINFromHandlers: a FIN that came while there was a tap is still told to
+// the next handler, in its turn after what was not read.
+func TestTapTakesTheFINFromHandlers(t *testing.T) {
+	r := newRig(t, &parts{})
+	r.driver.Open()
+	tap := tapped(r)
+	r.deliver("abc")
+	r.driver.PeerClosed()
+	p := make([]byte, 2)
+	if n, err := tap.TryRead(p); n != 2 || err != nil {
+		t.Fatalf("TryRead returned %d, %v", n, err)
+	}
+	if st := r.session.State(); st != session.Open {
+		t.Fatalf("session is %v before everything was read", st)
+	}
+	var got []string
+	wantError(t, "Return", tap.Return(&parts{message: func(_ *session.Session, f session.Frame) {
+		got = append(got, string(f.Bytes()))
+	}}), nil)
+	_, err := tap.TryRead(p)
+	wantError(t, "TryRead after Return", err, session.ErrTapShut)
+	r.driver.Status() // what the loop does when asked to look
+	if want := []string{"c"}; !slices.Equal(got, want) {
+		t.Errorf("handler got %q, want %q", got, want)
+	}
+	if st := r.session.State(); st != session.Draining {
+		t.Errorf("session is %v after the peer's FIN was handled, want Draining", st)
+	}
+}
+
+// TestTapReadsWhatCameBeforeTheEnd in full, then the end.
+func TestTapReadsWhatCameBeforeTheEnd(t *testing.T) {
+	r := newRig(t, &parts{})
+	r.driver.Open()
+	tap := tapped(r)
+	r.deliver("abc")
+	r.driver.PeerClosed()
+	p := make([]byte, 8)
+	if n, err := tap.TryRead(p); n != 3 || err != nil {
+		t.Fatalf("TryRead returned %d, %v", n, err)
+	}
+	_, err := tap.TryRead(p)
+	wantError(t, "TryRead at the end", err, io.EOF)
+	_, err = tap.TryWrite([]byte("still open"))
+	wantError(t, "TryWrite after the peer's FIN", err, nil)
+	r.wantTaken("still open")
+}
