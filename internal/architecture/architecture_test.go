@@ -19,6 +19,7 @@ var allowed = map[string][]string{
 	"session/frame":      {"buffer"},
 	"session":            {"buffer", "session/frame", "internal/fifo", "internal/rate", "internal/sock", "internal/transport"},
 	"session/message":    {},
+	"session/netconn":    {"session", "internal/transport"},
 	"engine":             {"poller", "buffer", "session", "internal/sock", "internal/transport", "internal/fifo", "internal/rate", "internal/inject", "internal/memlimit", "github.com/rs/zerolog", "github.com/panjf2000/ants/v2"},
 	"engine/metrics":     {"engine"},
 	"internal/sock":      {"golang.org/x/sys/unix"},
