@@ -18,7 +18,7 @@ var allowed = map[string][]string{
 	"buffer":             {},
 	"session/frame":      {"buffer"},
 	"session":            {"buffer", "session/frame", "internal/fifo", "internal/rate", "internal/sock", "internal/transport"},
-	"session/message":    {},
+	"session/message":    {"session"},
 	"session/netconn":    {"session", "internal/transport"},
 	"engine":             {"poller", "buffer", "session", "internal/sock", "internal/transport", "internal/fifo", "internal/rate", "internal/inject", "internal/memlimit", "github.com/rs/zerolog", "github.com/panjf2000/ants/v2"},
 	"engine/metrics":     {"engine"},

@@ -11,5 +11,7 @@
 // keys in the order in which they were set. What a peer sends is held against Limits before
 // memory is taken for it.
 //
+// A Router is a session.Handler that gives each type of message to a handler of its own.
+//
 // A Message is not safe for use by several goroutines at once, unless all of them only read.
 package message

@@ -1,9 +1,13 @@
 package message_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
+	"github.com/weirnet/weir/engine"
+	"github.com/weirnet/weir/session"
+	"github.com/weirnet/weir/session/frame"
 	"github.com/weirnet/weir/session/message"
 )
 
@@ -46,4 +50,57 @@ func ExampleMessage_Fail() {
 	// Output:
 	// error "order" correlation 300, 2 values
 	// message: code 1001: "sold out" true
+}
+
+// A server that answers orders, in JSON over frames.
+func ExampleRouter() {
+	r := message.NewRouter(message.JSON{})
+	r.Handle("order", func(s *session.Session, m *message.Message) {
+		symbol, err := m.GetString("symbol")
+		answer := m.Reply().Set("text", message.String("bought "+symbol))
+		if err != nil {
+			answer = m.Fail(err)
+		}
+		if err := r.Send(s, answer); err != nil {
+			fmt.Println(err)
+		}
+	})
+
+	e, err := engine.New()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer e.Close()
+	l, err := e.Listen("tcp", "127.0.0.1:0", session.Framed(r, frame.Default()))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	answers := make(chan string)
+	ask := message.NewRouter(message.JSON{})
+	ask.Default(func(_ *session.Session, m *message.Message) {
+		text, err := m.GetString("text")
+		answers <- fmt.Sprint(m.Kind, " ", m.Correlation, " ", text, " ", err)
+	})
+	s, err := e.Dial(context.Background(), "tcp", l.Addr().String(), session.Framed(ask, frame.Default()))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, m := range []*message.Message{
+		message.NewRequest("order", 1).Set("symbol", message.String("WEIR")),
+		message.NewRequest("order", 2),
+		message.NewRequest("weather", 3),
+	} {
+		if err := ask.Send(s, m); err != nil {
+			fmt.Println(err)
+		}
+		fmt.Println(<-answers)
+	}
+	// Output:
+	// reply 1 bought WEIR <nil>
+	// error 2 message: no such key "symbol", want string <nil>
+	// error 3 no handler for type "weather" <nil>
 }
