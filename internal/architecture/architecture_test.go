@@ -28,7 +28,8 @@ var allowed = map[string][]string{
 	"internal/inject":    {"poller", "internal/sock"},
 	"internal/memlimit":  {"golang.org/x/sys/unix"},
 
-	"session/message/rpc": {"session", "session/frame", "session/message"},
+	"session/message/rpc":  {"session", "session/frame", "session/message"},
+	"session/message/cbor": {"session/message", "github.com/fxamacker/cbor/v2"},
 }
 
 func TestDoorsOpenDownward(t *testing.T) {

@@ -104,7 +104,7 @@ func (b *Budget) Encoded(n int) error {
 // Values takes n values, which must not be negative.
 func (b *Budget) Values(n int) error {
 	if n > b.limits.Values-b.values {
-		return &LimitError{What: "values", Limit: b.limits.Values}
+		return b.TooMany()
 	}
 	b.values += n
 	return nil
@@ -113,11 +113,17 @@ func (b *Budget) Values(n int) error {
 // Enter goes into an array, or into nested values; Leave is to follow if there is no error.
 func (b *Budget) Enter() error {
 	if b.depth >= b.limits.Depth {
-		return &LimitError{What: "depth", Limit: b.limits.Depth}
+		return b.TooDeep()
 	}
 	b.depth++
 	return nil
 }
+
+// TooMany returns the error for more values than allowed, for those who count otherwise.
+func (b *Budget) TooMany() error { return &LimitError{What: "values", Limit: b.limits.Values} }
+
+// TooDeep returns the error for more depth than allowed.
+func (b *Budget) TooDeep() error { return &LimitError{What: "depth", Limit: b.limits.Depth} }
 
 // Leave undoes Enter.
 func (b *Budget) Leave() { b.depth-- }
