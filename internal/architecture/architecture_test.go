@@ -28,8 +28,9 @@ var allowed = map[string][]string{
 	"internal/inject":    {"poller", "internal/sock"},
 	"internal/memlimit":  {"golang.org/x/sys/unix"},
 
-	"session/message/rpc":  {"session", "session/frame", "session/message"},
-	"session/message/cbor": {"session/message", "github.com/fxamacker/cbor/v2"},
+	"session/message/rpc":     {"session", "session/frame", "session/message"},
+	"session/message/cbor":    {"session/message", "github.com/fxamacker/cbor/v2"},
+	"session/message/msgpack": {"session/message", "github.com/vmihailenco/msgpack/v5", "github.com/vmihailenco/msgpack/v5/msgpcode"},
 }
 
 func TestDoorsOpenDownward(t *testing.T) {
