@@ -264,6 +264,7 @@ func (s *Session) carry() {
 		}
 	}
 	s.flags &^= writing
+	s.tellUnsure()
 	if s.State() == Closed {
 		s.discard(link.Shared())
 	} else {

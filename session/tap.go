@@ -3,6 +3,7 @@ package session
 import (
 	"errors"
 	"io"
+	"syscall"
 
 	"github.com/weirnet/weir/internal/transport"
 )
@@ -29,6 +30,8 @@ type Tap struct {
 	writable chan<- struct{}   // and to write
 	wanting  bool              // somebody was refused because there was no room
 	sawFIN   bool              // the peer's FIN came, and was kept from the handlers
+	toldFIN  bool              // and TryRead has returned it
+	unsure   bool              // TryRead waits for who writes, to know whether it is one
 	off      bool              // the session has a handler again, or another tap
 }
 
@@ -72,8 +75,10 @@ func (t *Tap) TryRead(p []byte) (n int, err error) {
 		return 0, ErrTapShut
 	case in != nil && in.unread.Len() > 0:
 		return s.take(p), nil
-	case t.sawFIN, s.flags&peerDone != 0, in != nil && in.finRead:
+	case t.toldFIN:
 		return 0, io.EOF // whatever has become of the session since
+	case t.sawFIN, s.flags&peerDone != 0, in != nil && in.finRead:
+		return 0, t.fin()
 	case s.State() > Open:
 		return 0, s.ended
 	case in != nil && in.end != nil:
@@ -81,6 +86,22 @@ func (t *Tap) TryRead(p []byte) (n int, err error) {
 	}
 	s.ungather()
 	return 0, nil
+}
+
+// fin returns what the end of the peer's stream means. The kernel tells of a reset once: if
+// that was whoever writes, it tells the loop, which reads, of an end as after a FIN. It says
+// EPIPE, to who writes after a real one. The caller holds the lock.
+func (t *Tap) fin() error {
+	s := t.s
+	switch {
+	case s.flags&writing != 0:
+		t.unsure = true
+		return nil
+	case s.flags&failed != 0 && s.ended.Err != error(syscall.EPIPE):
+		return s.ended
+	}
+	t.toldFIN = true
+	return io.EOF
 }
 
 // ungather writes what handlers have written so far: whoever waits may be one of them.
@@ -254,6 +275,14 @@ func (t *Tap) shut() {
 // tellReader lets whoever waits to read try again. The caller holds the lock.
 func (s *Session) tellReader() {
 	if t := s.tap(); t != nil {
+		tell(t.readable)
+	}
+}
+
+// tellUnsure does the same if he has waited for the end of a write.
+func (s *Session) tellUnsure() {
+	if t := s.tap(); t != nil && t.unsure {
+		t.unsure = false
 		tell(t.readable)
 	}
 }

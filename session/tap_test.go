@@ -3,6 +3,7 @@ package session_test
 import (
 	"io"
 	"slices"
+	"syscall"
 	"testing"
 
 	"github.com/weirnet/weir/internal/transport"
@@ -79,7 +80,52 @@ func TestTapReadsWhatCameBeforeTheEnd(t *testing.T) {
 	}
 	_, err := tap.TryRead(p)
 	wantError(t, "TryRead at the end", err, io.EOF)
+	r.driver.Status() // the FIN is acted on, since everything before it was read
 	_, err = tap.TryWrite([]byte("still open"))
 	wantError(t, "TryWrite after the peer's FIN", err, nil)
 	r.wantTaken("still open")
+	_, err = tap.TryRead(p)
+	wantError(t, "TryRead once more", err, io.EOF)
+
+	// The next handler's session is not half open: it ends.
+	wantError(t, "Return", tap.Return(&parts{}), nil)
+	r.driver.Status()
+	if st := r.session.State(); st != session.Draining {
+		t.Errorf("session is %v after the peer's FIN was handled, want Draining", st)
+	}
+}
+
+// TestTapTellsAResetFromTheEnd: when a write has met the peer's reset, reading finds the end
+// of the stream, which must not pass for the peer's FIN.
+func TestTapTellsAResetFromTheEnd(t *testing.T) {
+	for _, c := range []struct {
+		errno syscall.Errno
+		want  error
+	}{
+		{syscall.ECONNRESET, session.ReasonPeerReset},
+		{syscall.EPIPE, io.EOF},
+	} {
+		r := newRig(t, &parts{})
+		r.driver.Open()
+		readable, p := make(chan struct{}, 1), make([]byte, 1)
+		tap := session.NewTap(r.session, readable, make(chan struct{}, 1), transport.Key{})
+		r.link.script = []answer{{errno: c.errno}}
+		r.link.during = func() { // the kernel has told who writes, and he has not told the session
+			r.driver.PeerClosed()
+			n, err := tap.TryRead(p)
+			if wantError(t, "TryRead during the write", err, nil); n != 0 {
+				t.Errorf("read %d bytes, of none", n)
+			}
+			<-readable // of the FIN
+		}
+		_, err := tap.TryWrite([]byte("x"))
+		wantError(t, "TryWrite", err, c.errno)
+		select {
+		case <-readable:
+		default:
+			t.Error("whoever reads is not told after the write")
+		}
+		_, err = tap.TryRead(p)
+		wantError(t, "TryRead", err, c.want)
+	}
 }
