@@ -161,21 +161,21 @@ func (t *Tap) TryWrite(p []byte) (n int, err error) {
 		return 0, err
 	}
 	shared, queued, before := s.link.Shared(), s.queued(), s.bytesOut
-	room, total := shared.HighWater-queued, shared.QueuedShare(queued)-shared.Queued.Load()
+	room := shared.HighWater - queued
 	if queued <= shared.LowWater {
 		room = max(room, least)
 	}
-	switch {
-	case room <= 0:
+	if room <= 0 {
 		t.wanting = true
 		s.ungather()
 		return 0, nil
-	case total <= 0:
+	}
+	n = shared.Room(queued, min(len(p), room))
+	if n == 0 {
 		t.wanting = true // its end is told all the same
 		s.ungather()
 		return 0, ErrBufferFull
 	}
-	n = int(min(int64(len(p)), int64(room), total))
 	s.pour(p[:n])
 	if s.flags&failed != 0 {
 		n = min(max(int(s.bytesOut-before)-queued, 0), n)

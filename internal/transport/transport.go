@@ -152,6 +152,17 @@ func (s *Shared) QueuedShare(queued int) int64 {
 	return s.QueuedCap - s.QueuedCap/4
 }
 
+// Room is how many of n bytes a session with so much queued may queue besides, as far as
+// all sessions together go; 0 if none.
+func (s *Shared) Room(queued, n int) int {
+	total := s.Queued.Load()
+	if room := s.QueuedShare(queued+n) - total; room > 0 {
+		return int(min(int64(n), room))
+	}
+	thin := min(n, thinQueue-queued) // of the reserve
+	return int(max(min(int64(thin), s.QueuedCap-total), 0))
+}
+
 // Views lends an empty slice with room for sock.MaxViews views. It escapes into
 // an interface call, so a local array would be an allocation per write.
 func (s *Shared) Views() *[][]byte {

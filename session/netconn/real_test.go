@@ -140,7 +140,12 @@ func must(t testing.TB, err error) {
 // dialPlain connects to l with package net, until the end of the test.
 func dialPlain(t testing.TB, l *netconn.Listener) stream {
 	t.Helper()
-	c, err := net.DialTimeout(l.Addr().Network(), l.Addr().String(), patience)
+	return dialAddress(t, l.Addr())
+}
+
+func dialAddress(t testing.TB, a net.Addr) stream {
+	t.Helper()
+	c, err := net.DialTimeout(a.Network(), a.String(), patience)
 	must(t, err)
 	t.Cleanup(func() { c.Close() })
 	must(t, c.SetDeadline(time.Now().Add(2*patience)))
