@@ -7,6 +7,7 @@ import (
 	"hash/maphash"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,7 +29,6 @@ type Engine struct {
 	log     events
 	pool    *buffer.Pool
 	shared  transport.Shared
-	seed    maphash.Seed
 	started time.Time
 	loops   []*loop
 	groups  *session.Groups
@@ -95,7 +95,7 @@ func assemble(opts []Option) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{options: o, deps: o.deps, seed: maphash.MakeSeed(), ended: make(chan struct{})}
+	e := &Engine{options: o, deps: o.deps, ended: make(chan struct{})}
 	e.dials, e.endDials = context.WithCancel(context.Background())
 	e.fillDeps()
 	e.log = events{ring: newLogRing(o.logger), clock: e.deps.Clock}
@@ -107,6 +107,7 @@ func assemble(opts []Option) (*Engine, error) {
 	e.shared.QueuedCap = o.outboundTotal
 	e.shared.HalfOpen, e.shared.Crash = o.halfOpen, o.crash
 	e.shared.Panicked = e.log.panicked
+	e.shared.Wait = e.deps.Wait
 	e.shared.UnreadLimit, e.shared.TaskLimit = o.unread, o.mailbox
 	e.started = e.deps.Clock.Now()
 	e.makeGroups()
@@ -149,6 +150,10 @@ func (e *Engine) fillDeps() {
 	}
 	if e.deps.Random == nil {
 		e.deps.Random = rand.Int64N
+	}
+	if e.deps.Hash == nil {
+		seed := maphash.MakeSeed()
+		e.deps.Hash = func(a netip.Addr) uint64 { return maphash.Comparable(seed, a) }
 	}
 }
 

@@ -77,9 +77,11 @@ func (o *overseer) start(e *Engine) {
 	go o.run()
 }
 
-// hire has somebody else decide when to look; there is no watchdog then.
+// hire has somebody else decide when to look.
 func (o *overseer) hire(e *Engine) {
-	o.engine, o.loops = e, e.ladder.on()
+	o.engine, o.watching = e, e.options.watchdog > 0
+	o.loops = o.watching || e.ladder.on()
+	o.watchdog.start(e, e.options.watchdog)
 	o.outside = e.deps.Oversee(func() bool {
 		_, busy := o.look(e.deps.Clock.Now())
 		o.rest(busy)

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"hash/maphash"
 	"net/netip"
 
 	"github.com/weirnet/weir/internal/sock"
@@ -71,7 +70,7 @@ func (e *Engine) choose(here *loop, peer netip.AddrPort) *loop {
 		}
 		return least
 	case SourceHash:
-		return e.loops[maphash.Comparable(e.seed, peer.Addr())%uint64(len(e.loops))]
+		return e.loops[e.deps.Hash(peer.Addr())%uint64(len(e.loops))]
 	default:
 		return e.loops[e.placed.Add(1)%uint64(len(e.loops))]
 	}

@@ -164,7 +164,7 @@ func (e *Engine) Stats() Stats {
 	st.Unsent += e.clients.unsent.Load()
 	st.Clients = e.clients.count()
 	st.GroupSent, st.Groups = e.groups.Stats()
-	now := time.Now()
+	now := e.deps.Clock.Now()
 	st.OldestHandler = age(&e.overseer.watchdog.handler, now)
 	st.LoopLag = max(st.LoopLag, age(&e.overseer.watchdog.turn, now))
 	if e.shared.Intake != nil {

@@ -145,10 +145,8 @@ func (g *Group) PublishContext(ctx context.Context, n Notice) error {
 		case took || g.all.shared.OnLoop():
 			return err
 		}
-		select {
-		case <-room.free:
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		if err := g.all.shared.Await(ctx, room.free, 0); err != nil {
+			return err
 		}
 	}
 }

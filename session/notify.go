@@ -104,21 +104,13 @@ func (s *Session) waitForRoom(ctx context.Context, p []byte) error {
 
 // await waits with the lock released until me may try again.
 func (s *Session) await(ctx context.Context, me *waiter) error {
-	var retry <-chan time.Time
-	if s.queued() < s.link.Shared().HighWater {
-		timer := time.NewTimer(totalRetry)
-		defer timer.Stop()
-		retry = timer.C
+	shared, retry := s.link.Shared(), time.Duration(0)
+	if s.queued() < shared.HighWater {
+		retry = totalRetry
 	}
 	s.unlock()
 	defer s.mu.Lock()
-	select {
-	case <-me.free:
-	case <-retry:
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	return nil
+	return shared.Await(ctx, me.free, retry)
 }
 
 // leave takes me out of those who wait, and lets the next one try.

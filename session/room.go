@@ -341,12 +341,15 @@ func (b *branch) message(p *page, labelled bool, n int) {
 	b.coming = append(b.coming, order{run: run{p, last - 1, last, labelled}})
 }
 
-// list returns the sessions that are in the room, by age. The lock is held.
+// list returns the sessions that are in the room, by age, and those of one age by id. The
+// lock is held.
 func (r *room) list() []*Session {
 	list := make([]*Session, 0, len(r.members))
 	for s := range r.members {
 		list = append(list, s)
 	}
-	slices.SortFunc(list, func(a, b *Session) int { return cmp.Compare(a.opened, b.opened) })
+	slices.SortFunc(list, func(a, b *Session) int {
+		return cmp.Or(cmp.Compare(a.opened, b.opened), cmp.Compare(a.id, b.id))
+	})
 	return list
 }

@@ -1,6 +1,7 @@
-// Package inject names what the engine takes from outside: time, sockets, connections, the
-// poller, and when workers are looked after. The simulator replaces all of them, so that it runs the very loop
-// that ships. The types are internal: nobody outside this module can swap them.
+// Package inject names what the engine takes from outside: time, sockets,
+// connections, the poller, chance, how callers wait, and when workers are looked after.
+// The simulator replaces them, so that it runs the very loop that ships. The types are
+// internal: nobody outside this module can swap them.
 package inject
 
 import (
@@ -38,6 +39,13 @@ type Deps struct {
 	// that goroutine does at each look, which tells whether another is due soon, and
 	// returns what rouses it when none was.
 	Oversee func(look func() (again bool)) (rouse func())
+
+	// Wait is what callers wait with who may: until free has a value, for at most retry
+	// unless that is 0, or until ctx ends, whose cause it returns.
+	Wait func(ctx context.Context, free <-chan struct{}, retry time.Duration) error
+
+	// Hash spreads peers' addresses over loops, where they are placed by address.
+	Hash func(netip.Addr) uint64
 }
 
 // Clock tells the time. Loops ask once per turn.

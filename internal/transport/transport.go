@@ -5,10 +5,12 @@
 package transport
 
 import (
+	"context"
 	"net"
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/weirnet/weir/buffer"
 	"github.com/weirnet/weir/internal/sock"
@@ -121,8 +123,12 @@ type Shared struct {
 	Leave  func(loop int, x *Errand)
 	OnLoop func() bool
 
+	// Wait takes the place of what Await does; nil where nobody replaces it.
+	Wait func(ctx context.Context, free <-chan struct{}, retry time.Duration) error
+
 	// Cork gathers what handlers leave for loops.
 	Cork Cork
+
 	// Intake limits what each peer may send; nil if nothing does.
 	Intake *Intake
 
@@ -161,6 +167,27 @@ func (s *Shared) Room(queued, n int) int {
 	}
 	thin := min(n, thinQueue-queued) // of the reserve
 	return int(max(min(int64(thin), s.QueuedCap-total), 0))
+}
+
+// Await waits until free has a value, for at most retry unless that is 0, or until ctx
+// ends, whose cause it returns. The caller holds no lock.
+func (s *Shared) Await(ctx context.Context, free <-chan struct{}, retry time.Duration) error {
+	if s.Wait != nil {
+		return s.Wait(ctx, free, retry)
+	}
+	var again <-chan time.Time
+	if retry != 0 {
+		timer := time.NewTimer(retry)
+		defer timer.Stop()
+		again = timer.C
+	}
+	select {
+	case <-free:
+	case <-again:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return nil
 }
 
 // Views lends an empty slice with room for sock.MaxViews views. It escapes into
