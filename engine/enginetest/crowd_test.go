@@ -1,7 +1,6 @@
 package enginetest
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -15,34 +14,39 @@ import (
 type crowd struct {
 	sim         *simulation
 	halls       []*hall
-	chatty      float64   // how often a handler uses a group
-	publishedAt time.Time // the last one
-	published   int       // messages
-	owed        int       // messages, once for each member that is to get it
-	bytes       int64     // of those, as they lie in memory
-	largest     int       // message, as published
-	slow        int       // sessions closed for being slow
-	timely      int       // messages that expire
+	chatty      float64       // how often a handler uses a group
+	publishedAt time.Time     // the last one
+	published   int           // messages
+	owed        int           // messages, once for each member that is to get it
+	bytes       int64         // of those, as they lie in memory
+	largest     int           // message, as published
+	slow        int           // sessions closed for being slow
+	timely      int           // messages that expire
+	ttl         time.Duration // of those at most
 }
 
 // hall is a group.
 type hall struct {
-	crowd  *crowd
-	number int
-	name   string
-	config session.GroupConfig
-	group  *session.Group
-	posts  []post
-	began  int     // the first post since the group has had members
-	stays  []*stay // of members
+	crowd   *crowd
+	number  int
+	name    string
+	config  session.GroupConfig
+	group   *session.Group
+	posts   []*post
+	passing *post   // that was published last
+	began   int     // the first post since the group has had members
+	stays   []*stay // of members
 }
 
 // post is a message to a group.
 type post struct {
 	body    []byte
 	key     string
+	ttl     time.Duration
 	expires time.Time // zero: never
 	except  *track
+	placed  bool // there were members, when it was published
+	owed    int  // members that are to get it
 }
 
 // stay is a membership, from one Join to the next Leave or the end of the session.
@@ -59,12 +63,12 @@ type stay struct {
 const forever = 1 << 30
 
 // gather makes some groups.
-func (s *simulation) gather() {
-	c := &crowd{sim: s, chatty: []float64{0.05, 0.3}[s.rng.IntN(2)]}
-	for i := range 1 + s.rng.IntN(4) {
+func (s *simulation) gather(d draws) {
+	c := &crowd{sim: s, chatty: pick(d, 0.05, 0.3), ttl: pick(d, 300*time.Millisecond, 3*time.Second)}
+	for i := range 1 + d.IntN(4) {
 		h := &hall{crowd: c, number: i, name: fmt.Sprintf("group %d", i)}
-		h.config = session.GroupConfig{Slow: session.SlowPolicy(s.rng.IntN(4)), QueueBytes: []int{0, s.between(100, 128<<10)}[s.rng.IntN(2)]}
-		if s.chance(0.5) {
+		h.config = session.GroupConfig{Slow: session.SlowPolicy(d.IntN(4)), QueueBytes: pick(d, 0, d.between(100, 128<<10))}
+		if d.chance(0.5) {
 			h.config.OnLag = h.onLag
 		}
 		c.halls = append(c.halls, h)
@@ -72,12 +76,20 @@ func (s *simulation) gather() {
 	s.crowd = c
 }
 
-// configure is engine.WithGroups.
-func (c *crowd) configure(name string) session.GroupConfig {
+// hall finds a group by its name; nil if there is none.
+func (c *crowd) hall(name string) *hall {
 	for _, h := range c.halls {
 		if h.name == name {
-			return h.config
+			return h
 		}
+	}
+	return nil
+}
+
+// configure is engine.WithGroups.
+func (c *crowd) configure(name string) session.GroupConfig {
+	if h := c.hall(name); h != nil {
+		return h.config
 	}
 	c.sim.failf("a group %q begins", name)
 	return session.GroupConfig{}
@@ -161,10 +173,14 @@ func (h *hall) find(t *track) *stay {
 // join has t join, behind a snapshot or not.
 func (h *hall) join(t *track, snapshot bool) {
 	s := h.crowd.sim
+	if t.plan.turner {
+		return // groups would go on with the codec it had
+	}
 	h.look()
 	member := h.find(t) != nil
 	end := 0
 	var give func() error
+	var other *rival
 	if snapshot {
 		give = func() error {
 			if member {
@@ -172,11 +188,14 @@ func (h *hall) join(t *track, snapshot bool) {
 			}
 			s.quiet++ // nobody else runs who might want the group
 			defer func() { s.quiet-- }()
-			p := slices.Clone(numbers[t.port%97:][:s.upTo(4<<10)])
+			p := slices.Clone(numbers[t.port%97:][:t.upTo(4<<10)])
 			t.pushed = true
 			err := t.send(p, "Send", func() error { return t.session.Send(p) })
 			clear(p)
 			end = len(t.out.direct)
+			if err == nil && s.plane == nil && t.session.State() == session.Open && t.chance(0.3) {
+				other = h.compete(t)
+			}
 			return err
 		}
 	}
@@ -186,6 +205,9 @@ func (h *hall) join(t *track, snapshot bool) {
 		if st := t.session.State(); st == session.Open && !errors.Is(err, session.ErrBufferFull) && !errors.Is(err, session.ErrClosed) {
 			s.failf("%s: cannot join %s: %v", t, h, err)
 		}
+		if other != nil {
+			other.finish()
+		}
 		h.look()
 		return
 	}
@@ -194,6 +216,9 @@ func (h *hall) join(t *track, snapshot bool) {
 		m := &stay{track: t, hall: h, from: len(h.posts), to: forever, next: len(h.posts), snapshot: end}
 		t.stays = append(t.stays, m)
 		h.stays = append(h.stays, m)
+	}
+	if other != nil {
+		other.finish()
 	}
 	h.look()
 }
@@ -215,61 +240,6 @@ func (h *hall) leave(t *track) {
 	h.look()
 }
 
-// publish sends a message of n bytes at least to the group, from no one or a member.
-func (h *hall) publish(from *track, n int) {
-	c, s := h.crowd, h.crowd.sim
-	h.look()
-	p := post{body: binary.BigEndian.AppendUint32([]byte{mark, byte(h.number)}, uint32(len(h.posts)))}
-	p.body = append(p.body, numbers[len(h.posts)%1009:][:n]...)
-	notice := session.Notice{Bytes: slices.Clone(p.body)}
-	if s.chance(0.7) {
-		p.key = string(rune('a' + s.rng.IntN(4)))
-		notice.Key = p.key
-	}
-	if s.chance(0.2) {
-		notice.TTL = s.within(300 * time.Millisecond)
-		p.expires = s.now.Add(notice.TTL)
-	}
-	if from != nil && s.chance(0.5) {
-		p.except, notice.Except = from, from.session
-	}
-	members := len(h.stays)
-	// What follows may see it go out before Publish returns.
-	if members > 0 {
-		h.posts = append(h.posts, p)
-		c.published++
-		c.largest = max(c.largest, len(p.body))
-	}
-	c.publishedAt = s.now
-	err := h.group.Publish(notice)
-	clear(notice.Bytes)
-	s.note("%s: message %d of %d bytes, TTL %v, key %q, except %v: %v", h, len(h.posts)-1, len(p.body), notice.TTL, p.key, p.except, err)
-	if members == 0 {
-		if err != nil {
-			s.failf("%s: publish to nobody: %v", h, err)
-		}
-		return
-	}
-	if err != nil {
-		if !errors.Is(err, session.ErrBufferFull) {
-			s.failf("%s: publish: %v", h, err)
-		}
-		h.posts = h.posts[:len(h.posts)-1]
-		c.published--
-		return
-	}
-	if notice.TTL > 0 {
-		c.timely++
-	}
-	c.bytes += 2*int64(len(p.body)+64) + 64
-	for _, m := range h.stays {
-		if m.track != p.except {
-			c.owed++
-		}
-	}
-	h.look()
-}
-
 // kick closes all members.
 func (h *hall) kick() {
 	h.look()
@@ -283,8 +253,7 @@ func (h *hall) kick() {
 	}
 }
 
-// begins is told that a message of a group's has begun to leave, and returns it as it
-// has to look on the wire.
+// begins is told that a message of a group's has begun to leave, and returns it.
 func (c *crowd) begins(t *track, group, number int, at time.Time) []byte {
 	s := c.sim
 	if group >= len(c.halls) || number >= len(c.halls[group].posts) {
@@ -322,11 +291,7 @@ func (c *crowd) begins(t *track, group, number int, at time.Time) []byte {
 	} else {
 		m.advance(number, at)
 	}
-	wire, err := framed(t.plan.codec, p.body)
-	if err != nil {
-		panic(err)
-	}
-	return wire
+	return p.body
 }
 
 // advance goes on to a post that has come. Those that it leaves out must not be missed.
@@ -375,13 +340,19 @@ func (t *track) seen() (n int) {
 }
 
 // checkSettled looks, when nobody can do anything until time passes, for output that
-// could be written.
+// could be written, and input that could be read.
 func (s *simulation) checkSettled() {
+	if s.watch.limit > 0 {
+		s.watch.check(s)
+	}
 	if s.ending {
 		return
 	}
+	if s.casts != nil && len(s.hands.list) == 0 {
+		s.casts.checkSettled()
+	}
 	// What handlers publish that then block is let go when the overseer looks.
-	held := s.crowd != nil && s.crew.busy() && s.now.Sub(s.crowd.publishedAt) < 3*overseerTick
+	held := s.crowd != nil && len(s.hands.list) > 0 && s.now.Sub(s.crowd.publishedAt) < 3*overseerTick
 	for _, t := range s.tracks {
 		if t.state != opened || t.session.State() != session.Open || t.inHandler {
 			continue
@@ -390,9 +361,14 @@ func (s *simulation) checkSettled() {
 		if local.dead || local.failure != 0 || local.shut || t.peer.socket.closed || !local.roomy() {
 			continue
 		}
-		if st := t.session.Stats(); st.Queued > 0 {
+		st := t.session.Stats()
+		if st.Queued > 0 {
 			s.failf("%s: there is room, and %d bytes are queued", t, st.Queued)
 		}
+		if n := len(local.in); n > 0 && st.Unread == 0 && !t.paused && s.intake == (intake{}) {
+			s.failf("%s: nothing keeps its loop from reading, and %d bytes wait", t, n)
+		}
+		t.flow.checkSettled(t, st.Queued)
 		for _, m := range t.stays {
 			if !held {
 				m.checkSettled()
@@ -440,13 +416,13 @@ func (m *stay) owed() map[string]int {
 }
 
 // act does something with a group, for one of the connections: anything that a program
-// may do.
-func (c *crowd) act(t *track) {
+// may do. Who may not wait for others is not to.
+func (c *crowd) act(t *track, d draws, mayWait bool) {
 	s := c.sim
-	h := c.halls[s.rng.IntN(len(c.halls))]
-	switch s.rng.IntN(12) {
+	h := c.halls[d.IntN(len(c.halls))]
+	switch d.IntN(12) {
 	case 0, 1:
-		h.join(t, s.chance(0.5))
+		h.join(t, d.chance(0.5))
 	case 2:
 		h.leave(t)
 	case 3:
@@ -459,12 +435,8 @@ func (c *crowd) act(t *track) {
 			s.failf("%s: %d of %d members are listed", h, n, len(h.stays))
 		}
 	default:
-		for range s.upTo(20) {
-			n := s.upTo(2 << 10)
-			if s.chance(0.02) {
-				n = s.upTo(64<<10 - headerBytes - 1)
-			}
-			h.publish(t, n)
+		for range d.upTo(20) {
+			h.publish(t, d, d.chance(0.2) && mayWait)
 		}
 	}
 }
@@ -477,16 +449,16 @@ func (c *crowd) memory() int64 {
 	return c.bytes + int64(len(c.halls)*len(codecs)*(256<<10)) + int64(len(c.sim.tracks))*4*int64(c.largest+1024)
 }
 
-// check is what must hold at the end.
-func (c *crowd) check(st session.GroupStats, groups int) {
+// check is what must hold at the end. Given is how many casts sessions have taken.
+func (c *crowd) check(st session.GroupStats, groups, given int) {
 	s := c.sim
 	seen, vague, came := 0, 0, 0
 	for _, t := range s.tracks {
 		seen += t.seen()
-		if t.session == nil || len(t.stays) == 0 {
+		if t.session == nil {
 			continue
 		}
-		came += int(t.session.Stats().MessagesOut) - t.out.accepted
+		came += int(t.session.Stats().MessagesOut) - t.out.accepted - t.lettersTaken
 		if t.out.lost > 0 || len(t.out.undecided) > 0 {
 			vague++
 		}
@@ -505,7 +477,7 @@ func (c *crowd) check(st session.GroupStats, groups int) {
 		s.failf("groups: still queued, %+v", st)
 	case sum != c.owed:
 		s.failf("groups: %d messages were for members, counted %d: %+v", c.owed, sum, st)
-	case int(st.Delivered) != came:
+	case int(st.Delivered)+given != came:
 		s.failf("groups: sessions counted %d delivered, groups %+v", came, st)
 	case vague == 0 && int(st.Delivered) != seen || int(st.Delivered) < seen:
 		s.failf("groups: %d came, counted %+v", seen, st)

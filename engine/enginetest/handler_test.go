@@ -24,6 +24,17 @@ type plan struct {
 	opening int // bytes sent in OnOpen
 	codec   int // that it speaks
 	joins   []*hall
+	turner  bool    // the codec changes
+	turns   []turn  // when, in order
+	notify  float64 // how often it sends with a completion
+	writes  float64 // how often it writes letters
+}
+
+// turn is a change of the codec, for both directions.
+type turn struct {
+	after   int // messages
+	codec   int
+	handler bool // the handler is set anew, too
 }
 
 // planned is what handlers panic with.
@@ -63,14 +74,14 @@ func (h simHandler) OnOpen(s *session.Session) {
 	t := h.sim.find(s)
 	t.open(s)
 	if t.plan.codec != h.sim.codec {
-		s.SetCodec(codecs[t.plan.codec])
+		s.SetCodec(codecs[t.plan.codec].codec)
+		t.codec = t.plan.codec
 	}
-	t.inHandler = true
-	defer func() { t.inHandler = false }()
+	defer t.enter()()
 	for _, group := range t.plan.joins {
-		group.join(t, h.sim.chance(0.5))
+		group.join(t, t.chance(0.5))
 	}
-	h.sim.interrupt()
+	h.sim.interrupt(t)
 	if n := t.plan.opening; n > 0 {
 		p := bytes.Repeat(numbers, 1+n/len(numbers))[:n]
 		_ = t.send(p, "Send", func() error { return s.Send(p) })
@@ -84,7 +95,7 @@ func (h simHandler) OnOpen(s *session.Session) {
 
 // exit ends the goroutine of a handler, sometimes.
 func (s *simulation) exit(t *track, chance float64) {
-	if s.chance(chance) {
+	if t.chance(chance) {
 		s.note("%s: ends its goroutine", t)
 		runtime.Goexit()
 	}
@@ -96,11 +107,14 @@ func (h simHandler) OnMessage(s *session.Session, f session.Frame) {
 	t := s.Value().(*track)
 	p := f.Bytes()
 	t.message(p)
-	t.inHandler = true
-	defer func() { t.inHandler = false }()
-	h.sim.interrupt()
-	if c := h.sim.crowd; c != nil && h.sim.chance(c.chatty) {
-		c.act(t)
+	defer t.enter()()
+	t.turn(s)
+	h.sim.interrupt(t)
+	if c := h.sim.crowd; c != nil && t.chance(c.chatty) {
+		c.act(t, t.draws, true)
+	}
+	if t.chance(t.plan.writes) {
+		t.write(h.sim.patience(t.draws), t.upTo(8<<10))
 	}
 	defer t.recheck(slices.Clone(p), p)
 	switch t.plan.manner {
@@ -115,14 +129,14 @@ func (h simHandler) OnMessage(s *session.Session, f session.Frame) {
 		for range t.plan.factor {
 			t.echo(p)
 		}
-		if h.sim.chance(0.1) {
+		if t.chance(0.1) {
 			_ = s.Flush()
 		}
 	case keeping:
 		t.retained = append(t.retained, f.Retain())
 	case pausing:
 		t.echo(p)
-		if h.sim.chance(0.2) {
+		if t.chance(0.2) {
 			t.pause()
 		}
 	case closing:
@@ -143,27 +157,59 @@ func (h simHandler) OnMessage(s *session.Session, f session.Frame) {
 
 // recheck looks, when a handler returns, whether its frame is still what it was.
 func (t *track) recheck(was, is []byte) {
-	t.sim.interrupt()
+	t.sim.interrupt(t)
 	if !bytes.Equal(was, is) {
 		t.sim.failf("%s: the frame has changed under its handler", t)
 	}
 }
 
+// enter is called when a handler begins, and what it returns when it ends.
+func (t *track) enter() (leave func()) {
+	if t.inHandler {
+		t.sim.failf("%s: handlers overlap", t)
+	}
+	t.inHandler, t.enteredAt = true, t.sim.now
+	return func() {
+		t.inHandler = false
+		t.sim.watch.took(t.sim, t.sim.now.Sub(t.enteredAt))
+	}
+}
+
+// turn changes the codec when it is time to.
+func (t *track) turn(s *session.Session) {
+	if len(t.plan.turns) == 0 || t.plan.turns[0].after != t.messages {
+		return
+	}
+	next := t.plan.turns[0]
+	t.plan.turns = t.plan.turns[1:]
+	t.sim.note("%s: turns to codec %d, with its handler: %v", t, next.codec, next.handler)
+	t.codec = next.codec
+	if next.handler {
+		s.SetHandler(session.Framed(t.sim.handler, codecs[next.codec].codec))
+	} else {
+		s.SetCodec(codecs[next.codec].codec)
+	}
+}
+
 // interrupt lets others act while a handler runs, or has it block.
-func (s *simulation) interrupt() {
-	s.disturb()
-	s.block()
+func (s *simulation) interrupt(t *track) {
+	s.disturb(t)
+	s.block(t)
 }
 
 func (t *track) echo(p []byte) {
+	if t.chance(t.plan.notify) {
+		t.sendNotify(p)
+		return
+	}
 	_ = t.send(p, "Send", func() error { return t.session.Send(p) })
 }
 
 func (t *track) echoPieces(p []byte) {
 	for len(p) > 0 {
-		n := t.sim.upTo(len(p))
+		n := t.upTo(len(p))
 		piece := p[:n]
-		if t.sim.chance(0.3) {
+		if t.chance(0.3) {
 			copied := slices.Clone(piece)
 			t.echo(copied)
 			clear(copied)
@@ -201,9 +247,8 @@ func (h halfOpenHandler) OnPeerClose(s *session.Session) {
 	if t.state != opened || t.inHandler {
 		h.sim.failf("%s: OnPeerClose in state %d", t, t.state)
 	}
-	t.inHandler = true
-	defer func() { t.inHandler = false }()
-	h.sim.interrupt()
+	defer t.enter()()
+	h.sim.interrupt(t)
 	if t.plan.manner == keeping {
 		// Others send what was kept, and close: see janitor.
 		t.answered = true
@@ -211,7 +256,7 @@ func (h halfOpenHandler) OnPeerClose(s *session.Session) {
 		return
 	}
 	t.echo([]byte("goodbye"))
-	if h.sim.chance(0.5) {
+	if t.chance(0.5) {
 		_ = s.CloseWrite()
 	} else {
 		_ = s.CloseWith(session.ReasonPeerClosed)
@@ -223,8 +268,10 @@ func (h simHandler) OnClose(s *session.Session, reason error) {
 	defer h.sim.tripped()
 	t := s.Value().(*track)
 	t.close(reason)
-	if c := h.sim.crowd; c != nil && h.sim.chance(c.chatty) {
-		c.act(t)
+	defer t.enter()()
+	if c := h.sim.crowd; c != nil && t.chance(c.chatty) {
+		c.act(t, t.draws, true)
 	}
+	h.sim.interrupt(t)
 	h.sim.exit(t, 0.05)
 }

@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/weirnet/weir/internal/sock"
+	"github.com/weirnet/weir/poller"
 )
 
 // network is a sock.System in memory. One lock guards everything in it: sockets,
@@ -27,6 +28,7 @@ type network struct {
 	free      int       // no number below is free
 	listeners map[string][]*socket
 	ports     uint16   // given out so far
+	hosts     uint16   // how many addresses clients have; 0: the server's
 	misuses   []string // calls on descriptors that are not open
 }
 
@@ -164,7 +166,7 @@ func (w *network) connect(addr net.Addr, toServer, toClient int) (*socket, error
 		server.local = &net.UnixAddr{Net: "unix", Name: fmt.Sprintf("%s#%d", l.local, port)}
 		client.local = server.local
 	} else {
-		server.peerAddr = netip.AddrPortFrom(l.local.(*net.TCPAddr).AddrPort().Addr(), port)
+		server.peerAddr = netip.AddrPortFrom(w.host(l.local.(*net.TCPAddr).AddrPort().Addr(), port), port)
 		client.local = net.TCPAddrFromAddrPort(server.peerAddr)
 	}
 	server.remote = client.local
@@ -172,6 +174,14 @@ func (w *network) connect(addr net.Addr, toServer, toClient int) (*socket, error
 	l.backlog = append(l.backlog, server)
 	l.raise(allReady)
 	return client, nil
+}
+
+// host is the address of the client that has a port.
+func (w *network) host(server netip.Addr, port uint16) netip.Addr {
+	if w.hosts == 0 {
+		return server
+	}
+	return netip.AddrFrom4([4]byte{127, 0, 0, byte(1 + port%w.hosts)})
 }
 
 // pair makes two connected sockets without numbers. The lock is held.
@@ -186,6 +196,26 @@ func (w *network) pair(unix bool, toSecond, toFirst int) (first, second *socket)
 	second = &socket{network: w, fd: -1, unix: unix, limit: size(toSecond)}
 	first.peer, second.peer = second, first
 	return first, second
+}
+
+// shout sends urgent data, a byte out of band, unless some is still on its way: its
+// receiver is told, and the stream does not have it, but reads stop where it would be.
+func (w *network) shout(s *socket) syscall.Errno {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case s.closed:
+		return w.misused("send")
+	case s.shut || s.dead || s.peer.closed:
+		return syscall.EPIPE
+	case s.unix:
+		return syscall.EOPNOTSUPP
+	case s.peer.urgent:
+		return syscall.EAGAIN
+	}
+	s.peer.urgent, s.peer.mark = true, len(s.peer.in)
+	s.peer.raise(poller.Urgent)
+	return 0
 }
 
 // Accept implements sock.System.

@@ -21,11 +21,14 @@ type peer struct {
 	limit    int // bytes after which fate strikes
 	toServer int // kernel's buffers
 	toClient int
-	patient  bool    // ends only when everything it sent was delivered
-	lazy     float64 // how often it is idle
+	patient  bool          // ends only when everything it sent was delivered
+	lazy     float64       // how often it is idle
+	nap      time.Duration // for how long at most
+	urgent   float64       // how often it sends urgent data
 
 	idleUntil time.Time // connects then, or goes on
 	mustMove  bool      // has just been idle
+	after     *peer     // connects when that one is done
 	quitAt    time.Time // goes away then
 	sawEnd    bool
 	done      bool
@@ -43,6 +46,7 @@ const (
 	quits       // in the middle, with whatever close does
 	deaf        // never reads
 	silent      // says nothing
+	drips       // stops in the middle of what it says
 	fates
 )
 
@@ -59,7 +63,7 @@ func (p *peer) String() string {
 
 func (p *peer) wakes() time.Time {
 	switch {
-	case p.done:
+	case p.done || p.after != nil && !p.after.done:
 		return time.Time{}
 	case p.idleUntil.After(p.sim.now):
 		return p.idleUntil
@@ -72,7 +76,7 @@ func (p *peer) wakes() time.Time {
 func (p *peer) idle() bool { return p.sim.now.Before(p.idleUntil) }
 
 func (p *peer) ready() bool {
-	if p.done || p.idle() {
+	if p.done || p.idle() || p.after != nil && !p.after.done {
 		return false
 	}
 	return p.socket == nil || p.timeUp() || p.canRead() || p.canSend() || p.canFinish()
@@ -94,14 +98,22 @@ func (p *peer) canSend() bool {
 	s := p.socket
 	s.network.mu.Lock()
 	defer s.network.mu.Unlock()
-	return p.sent < p.total && !s.shut && !s.dead && (s.peer.closed || len(s.peer.in) < s.peer.limit)
+	return p.sent < p.goal() && !s.shut && !s.dead && (s.peer.closed || len(s.peer.in) < s.peer.limit)
+}
+
+// goal is how many bytes it is going to send.
+func (p *peer) goal() int {
+	if p.fate == drips {
+		return min(p.total, p.limit)
+	}
+	return p.total
 }
 
 func (p *peer) canFinish() bool {
 	if p.sawEnd && (p.socket.peer.closed || p.socket.dead) {
 		return true
 	}
-	if p.fate == silent || p.sent < p.total || p.fate == deaf {
+	if p.fate == silent || p.sent < p.total || p.fate == deaf || p.fate == drips {
 		return false
 	}
 	if !p.socket.shut {
@@ -119,15 +131,15 @@ func (p *peer) step() {
 	case p.timeUp() || (p.fate == resets || p.fate == quits) && p.sent+p.received >= p.limit:
 		p.leave(p.fate == resets)
 		return
-	case !p.mustMove && s.chance(p.lazy):
-		p.idleUntil, p.mustMove = s.now.Add(s.within(500*time.Millisecond)), true
+	case !p.mustMove && p.track.chance(p.lazy):
+		p.idleUntil, p.mustMove = s.now.Add(p.track.within(p.nap)), true
 		s.note("%s: the client is idle", p.track)
 		return
 	}
 	p.mustMove = false
 	read, send := p.canRead(), p.canSend()
 	switch {
-	case read && (!send || s.chance(0.5)):
+	case read && (!send || p.track.chance(0.5)):
 		p.read()
 	case send:
 		p.send()
@@ -153,7 +165,7 @@ func (p *peer) connect() {
 }
 
 func (p *peer) read() {
-	buf := make([]byte, p.sim.upTo(64<<10))
+	buf := make([]byte, p.track.upTo(64<<10))
 	n, errno := p.socket.recv(buf)
 	switch {
 	case errno == syscall.EAGAIN:
@@ -171,7 +183,10 @@ func (p *peer) read() {
 }
 
 func (p *peer) send() {
-	n := p.sim.upTo(p.total - p.sent)
+	n := p.track.upTo(p.goal() - p.sent)
+	if p.track.chance(p.urgent) {
+		p.socket.network.shout(p.socket)
+	}
 	// What the server does at once must not be more than was sent.
 	p.sent += min(n, p.socket.peer.limit-len(p.socket.peer.in))
 	before := p.sent - min(n, p.socket.peer.limit-len(p.socket.peer.in))

@@ -39,7 +39,7 @@ const allReady = poller.Readable | poller.Writable | poller.ReadClosed | poller.
 func maskOf(interest poller.Interest) poller.Ready {
 	mask := poller.HangUp | poller.Failed
 	if interest&poller.Read != 0 {
-		mask |= poller.Readable | poller.ReadClosed
+		mask |= poller.Readable | poller.ReadClosed | poller.Urgent
 	}
 	if interest&poller.Write != 0 {
 		mask |= poller.Writable

@@ -39,11 +39,14 @@ func (k kernel) Pair() (local, peer int, err error) {
 
 func (k kernel) Send(fd int, p []byte) (int, error) { return result(k.w.Send(fd, p)) }
 func (k kernel) Recv(fd int, p []byte) (int, error) { return result(k.w.Recv(fd, p)) }
-func (k kernel) SendUrgent(int, byte) error         { return errors.ErrUnsupported }
 func (k kernel) CloseWrite(fd int) error            { return fail(k.w.ShutdownWrite(fd)) }
 func (k kernel) Close(fd int) error                 { return fail(k.w.Close(fd)) }
 func (k kernel) Interrupt() error                   { return errors.ErrUnsupported }
 func (k kernel) Capacity() int                      { return 10_000 }
+
+func (k kernel) SendUrgent(fd int, _ byte) error {
+	return fail(k.w.shout(k.w.find("send", fd)))
+}
 
 func (k kernel) Reset(fd int) error {
 	_ = k.w.SetOption(fd, sock.Linger, 0)

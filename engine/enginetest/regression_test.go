@@ -20,14 +20,14 @@ type script struct {
 // scripted runs a history that is written down. Each was found by a seed.
 func scripted(t *testing.T, toClient int, does plan, play func(*script), opts ...engine.Option) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSimulation(1)
-		s.janitor = &janitor{sim: s}
+		s := newSimulation(1, nil)
+		s.handler = simHandler{s}
 		s.high, s.cap = 256<<10, 4<<20
 		s.crew.limit = 1
 		s.start(append(opts, engine.WithExecutor(&s.crew), engine.WithLoops(1), engine.WithLogger(engine.NoLog{}), engine.WithDebugBuffers(),
 			engine.WithStallTimeout(stall), engine.WithLinger(linger))...)
 		p := &peer{sim: s, addr: s.listen("tcp", "127.0.0.1:0", simHandler{s}), toServer: 1 << 10, toClient: toClient}
-		p.track = &track{sim: s, peer: p, plan: does, meddled: true}
+		p.track = &track{name: "client", sim: s, draws: drawsOf(1, "client"), peer: p, plan: does, meddled: true}
 		s.tracks = append(s.tracks, p.track)
 		p.connect()
 		k := &script{simulation: s, t: t, track: p.track, client: p}
@@ -63,8 +63,7 @@ func (k *script) say(bodies ...[]byte) {
 		if err != nil {
 			k.t.Fatal(err)
 		}
-		k.track.speech.bodies = append(k.track.speech.bodies, body)
-		k.track.speech.wire = append(k.track.speech.wire, wire...)
+		k.track.speech.add(body, wire)
 	}
 	k.client.total = len(k.track.speech.wire)
 	k.client.sent = k.client.total
@@ -113,6 +112,7 @@ func TestRoomToldBeforeTheLoopListens(t *testing.T) {
 // peer takes nothing, is aborted at the stall deadline.
 func TestStallAfterLifetime(t *testing.T) {
 	scripted(t, 16, plan{}, func(k *script) {
+		k.deadlines.lifetime = time.Second
 		_ = k.track.send(make([]byte, 100), "Send", func() error { return k.track.session.Send(make([]byte, 100)) })
 		k.settle()
 		k.pass(2*stall + time.Second)

@@ -3,7 +3,7 @@ package enginetest
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
+	"net/netip"
 	"os"
 	"sync/atomic"
 	"syscall"
@@ -28,12 +28,14 @@ import (
 // In the middle of a Send or Recv, while the caller holds the session's write
 // side, another step may be taken: by a user, a client, a worker, or another loop. A
 // worker stops there, and before and behind a handler, until the driver lets it go on.
+// So does a user's goroutine that calls what may wait.
 //
-// Time stands still while anybody can do anything. Then it jumps to whatever
-// comes first.
+// Time stands still while anybody can do anything, but for a handler that takes long on
+// a loop, and for loops that spin. Then it jumps to whatever comes first.
 type simulation struct {
 	seed    uint64
-	rng     *rand.Rand
+	draws   // of what happens next, and of faults
+	parts   parts
 	now     time.Time
 	clock   atomic.Pointer[time.Time] // the same, for the engine
 	faults  faults
@@ -44,9 +46,17 @@ type simulation struct {
 	history []*registration
 
 	world    // what is known of connections
+	handler  session.Handler
 	janitor  *janitor
+	hands    hands
 	crew     crew
 	overseer *overseer
+	ender    *ender
+	watch    watch
+	dwells   int           // how often a handler on a loop may still take long
+	spin     time.Duration // loops poll for this long before they park
+	hang     bool          // the next handler on a worker hangs
+	hung     int           // that do
 
 	depth  int // steps within steps
 	quiet  int // above zero: no steps within steps
@@ -54,6 +64,9 @@ type simulation struct {
 	trace  trace
 	failed bool
 	ending bool // the engine was told to end
+
+	endedAt time.Time     // when that was
+	spread  time.Duration // over which sessions are then sent away
 }
 
 // simLoop is a loop's goroutine as the scheduler sees it.
@@ -91,23 +104,28 @@ type faults struct {
 	hold     float64 // events come late
 	stale    float64 // events for the closed, and for nothing
 	early    float64 // Park returns for no reason
+	ambush   float64 // a connection ends in the middle of a call of its own
 	accept   float64 // Accept fails
 	register float64 // Add fails
 	poll     float64 // Poll or Park fails, which ends the engine
 }
+
+// spinCost is how long a poll takes where loops spin: else they would for ever.
+const spinCost = 5 * time.Microsecond
 
 const (
 	nestedMax = 3
 	stepsMax  = 400_000
 )
 
-func newSimulation(seed uint64) *simulation {
-	s := &simulation{seed: seed, rng: rand.New(rand.NewPCG(seed, 0x77656972))}
+func newSimulation(seed uint64, only []string) *simulation {
+	s := &simulation{seed: seed, draws: drawsOf(seed, "schedule"), parts: parts{only: only}}
 	s.setTime(time.Unix(1_700_000_000, 0))
 	s.network = newNetwork(s)
 	s.world.byPort = make(map[uint16]*track)
 	s.world.ids = make(map[uint64]bool)
-	s.crew.sim = s
+	s.crew.sim, s.hands.sim = s, s
+	s.janitor = &janitor{sim: s}
 	s.overseer = &overseer{sim: s}
 	s.actors = append(s.actors, &actor{part: s.overseer})
 	return s
@@ -123,11 +141,16 @@ func (s *simulation) setTime(to time.Time) {
 }
 
 func (s *simulation) deps() inject.Deps {
-	return inject.Deps{Clock: s, Sockets: s.network, Oversee: s.overseer.take, NewPoller: func() (poller.Poller, error) {
+	newPoller := func() (poller.Poller, error) {
 		p := newPoller(s.network, len(s.loops))
 		s.loops = append(s.loops, &simLoop{poller: p, resume: make(chan error), yielded: make(chan struct{})})
 		return p, nil
-	}}
+	}
+	hash := func(a netip.Addr) uint64 {
+		b := a.As16()
+		return uint64(b[15])*2654435761>>7 + s.seed
+	}
+	return inject.Deps{Clock: s, Sockets: s.network, NewPoller: newPoller, Oversee: s.overseer.take, Wait: s.await, Hash: hash}
 }
 
 // start makes the engine and waits until all loops have come to their first Park.
@@ -161,16 +184,30 @@ func (s *simulation) run() {
 		if s.step() || s.passTime() {
 			continue
 		}
-		if s.over() {
+		if s.over() && s.hands.waiting() == nil {
+			s.letGo()
 			return
 		}
 		s.nothingLeft()
 	}
 }
 
+// letGo has the handlers go on that the engine has abandoned.
+func (s *simulation) letGo() {
+	for _, w := range s.hands.list {
+		w.hangs = false
+	}
+	for !s.failed && (s.step() || s.passTime()) {
+	}
+}
+
 // nothingLeft is when nobody will ever do anything again by himself.
 func (s *simulation) nothingLeft() {
 	s.checkSettled()
+	if w := s.hands.waiting(); w != nil {
+		s.failf("stuck: %s waits", w)
+		return
+	}
 	for _, a := range s.actors {
 		if !s.ending && a.String() != "" {
 			s.failf("stuck: %s", a)
@@ -207,18 +244,18 @@ func (s *simulation) step() bool {
 			actors = append(actors, a)
 		}
 	}
-	workers := s.crew.ready()
-	n := len(loops) + len(actors) + len(workers)
+	hands := s.hands.ready()
+	n := len(loops) + len(actors) + len(hands)
 	if n == 0 {
 		return false
 	}
-	switch i := s.rng.IntN(n); {
+	switch i := s.IntN(n); {
 	case i < len(loops):
 		s.resume(loops[i], nil)
 	case i < len(loops)+len(actors):
 		s.play(actors[i-len(loops)])
 	default:
-		s.crew.run(workers[i-len(loops)-len(actors)])
+		s.hands.run(hands[i-len(loops)-len(actors)])
 	}
 	return true
 }
@@ -273,7 +310,7 @@ func (s *simulation) passTime() bool {
 	for _, a := range s.actors {
 		consider(a.wakes())
 	}
-	consider(s.crew.wakes())
+	consider(s.hands.wakes())
 	if next.IsZero() {
 		return false
 	}
@@ -284,7 +321,11 @@ func (s *simulation) passTime() bool {
 	s.checkSettled()
 	s.checkDeadlines()
 	s.note("time passes: %v", next.Sub(s.now))
+	pass := next.Sub(s.now)
 	s.setTime(next)
+	// Who waits for the engine does so in the bubble's time.
+	time.Sleep(pass)
+	synctest.Wait()
 	return true
 }
 
@@ -297,7 +338,7 @@ func (s *simulation) tearDown() {
 				s.resume(l, errors.New("the simulation failed"))
 			}
 		}
-		s.dismiss()
+		s.hands.dismiss()
 		if s.overseer.look != nil {
 			_ = s.overseer.look()
 		}
@@ -309,47 +350,21 @@ func (s *simulation) tearDown() {
 	panic("the loops do not end; before that: " + report)
 }
 
-// dismiss lets all workers end.
-func (s *simulation) dismiss() {
-	for len(s.crew.workers) > 0 {
-		s.crew.run(s.crew.workers[0])
-	}
-}
-
-// chance is true with probability p.
-func (s *simulation) chance(p float64) bool { return p > 0 && s.rng.Float64() < p }
-
-// upTo draws from 1 to n, and small numbers as often as large ones.
-func (s *simulation) upTo(n int) int {
-	if n <= 1 {
-		return 1
-	}
-	limit := 1 << s.rng.IntN(33)
-	return 1 + s.rng.IntN(min(n, limit))
-}
-
-// between draws from low to high on a logarithmic scale.
-func (s *simulation) between(low, high int) int {
-	n := low
-	for n < high && s.rng.IntN(8) != 0 {
-		n *= 2
-	}
-	return min(high, n+s.rng.IntN(n))
-}
-
-// within draws a time span.
-func (s *simulation) within(d time.Duration) time.Duration {
-	return time.Duration(1 + s.rng.Int64N(int64(d)))
-}
-
 // What follows makes the simulation the network's gate.
 
-// disturb may have somebody act in the middle of a call, or of a handler.
-func (s *simulation) disturb() {
+// disturb may have somebody act in the middle of a call for a connection, or of a handler
+// of its. What is bad for the connection itself is what there are most mistakes about.
+func (s *simulation) disturb(t *track) {
+	if s.quiet > 0 || s.failed {
+		return
+	}
+	if t.session != nil && s.chance(s.faults.ambush) {
+		s.ambush(t)
+	}
 	switch {
-	case s.quiet > 0 || s.failed || !s.chance(s.faults.disturb):
-	case s.crew.current != nil:
-		s.crew.yield(s.now)
+	case !s.chance(s.faults.disturb):
+	case s.hands.current != nil:
+		s.hands.yield(s.now)
 	case s.depth < nestedMax:
 		s.depth++
 		s.step()
@@ -357,11 +372,45 @@ func (s *simulation) disturb() {
 	}
 }
 
-// block may have a handler that runs on a worker take long.
-func (s *simulation) block() {
-	if s.crew.current != nil && s.quiet == 0 && !s.failed && s.crew.blocks > 0 && s.chance(s.crew.slow) {
+// ambush ends a connection, and lets its loop find out at once.
+func (s *simulation) ambush(t *track) {
+	t.meddled = true
+	if w := t.peer.socket; s.chance(0.5) && !t.peer.done {
+		t.peer.leave(!w.unix)
+	} else {
+		_ = t.session.Abort()
+		s.note("%s: aborted in the middle of a call", t)
+	}
+	if s.depth == nestedMax || s.hands.current != nil {
+		return // a worker lets others go on anyway
+	}
+	s.depth++
+	l := s.loops[t.session.ID()&(firstSession-1)%uint64(len(s.loops))]
+	for range 3 {
+		if s.runnable(l) {
+			s.resume(l, nil)
+		}
+	}
+	s.depth--
+}
+
+// block may have a handler take long, or hang.
+func (s *simulation) block(t *track) {
+	onWorker := s.hands.current != nil && s.hands.current.worker
+	switch {
+	case s.quiet > 0 || s.failed || !t.inHandler:
+	case onWorker && s.hang:
+		s.hang = false
+		s.hung++
+		s.note("%s: its handler hangs", t)
+		s.hands.current.hangs = true
+		s.hands.yield(s.now)
+	case onWorker && s.crew.blocks > 0 && s.chance(s.crew.slow):
 		s.crew.blocks--
-		s.crew.yield(s.now.Add(s.within(100 * time.Millisecond)))
+		s.hands.yield(s.now.Add(s.within(100 * time.Millisecond)))
+	case s.hands.current == nil && s.dwells > 0 && !s.actors[0].busy && s.chance(0.05):
+		s.dwells--
+		s.dwell(s.within(200 * time.Millisecond))
 	}
 }
 
@@ -382,8 +431,12 @@ func (s *simulation) recv(from *socket, n int) int {
 	if from.fd < 0 {
 		return n
 	}
-	s.byPort[from.port].checkRead()
-	s.disturb()
+	t := s.byPort[from.port]
+	if t.clock.met.IsZero() {
+		t.clock.met = s.now
+	}
+	t.checkRead()
+	s.disturb(t)
 	return s.allow(n)
 }
 
@@ -391,26 +444,36 @@ func (s *simulation) send(to *socket, n int) int {
 	if to.fd < 0 {
 		return n
 	}
-	s.byPort[to.port].writing++
+	t := s.byPort[to.port]
+	t.writing++
 	if to.shut && !to.peer.closed {
-		s.failf("%s: written behind its FIN", s.byPort[to.port])
+		s.failf("%s: written behind its FIN", t)
 	}
-	s.disturb()
+	s.disturb(t)
 	return s.allow(n)
 }
 
 func (s *simulation) moved(call string, of *socket, n int, errno syscall.Errno) {
 	s.note("%s connection %d fd %d: %d, errno %d", call, of.port, of.fd, n, int(errno))
-	if call == "recv" || of.fd < 0 {
+	if of.fd < 0 {
 		return
 	}
 	t := s.byPort[of.port]
+	if n > 0 && call == "recv" {
+		t.read(n)
+	}
+	if call == "recv" {
+		return
+	}
+	if n > 0 {
+		t.clock.move(s.now)
+	}
 	if in := of.peer.in; of.peer.closed {
 		t.out.lost += n
 	} else {
 		t.left(in[len(in)-n:])
 	}
-	s.disturb() // the session does not know yet what was taken
+	s.disturb(t) // the session does not know yet what was taken
 	t.writing--
 	if t.session != nil && t.session.State() == session.Closed {
 		t.out.late += n
@@ -420,7 +483,7 @@ func (s *simulation) moved(call string, of *socket, n int, errno syscall.Errno) 
 func (s *simulation) accept() (errno syscall.Errno) {
 	if !s.failed && s.chance(s.faults.accept) {
 		errnos := []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED, syscall.EPERM, syscall.EINTR}
-		errno = errnos[s.rng.IntN(len(errnos))]
+		errno = pick(s.draws, errnos...)
 	}
 	s.note("accept, errno %d", int(errno))
 	return errno
@@ -445,6 +508,9 @@ func (s *simulation) wait(p *memoryPoller, park bool, deadline time.Time) error 
 	l.parked, l.deadline = park, deadline
 	if !park {
 		l.deadline = time.Time{}
+		if s.spin > 0 {
+			s.setTime(s.now.Add(spinCost))
+		}
 	}
 	l.yielded <- struct{}{}
 	return <-l.resume
@@ -458,9 +524,9 @@ func (s *simulation) ended(p *memoryPoller) {
 }
 
 func (s *simulation) arrange(ready []*registration) int {
-	s.rng.Shuffle(len(ready), func(i, j int) { ready[i], ready[j] = ready[j], ready[i] })
+	s.Shuffle(len(ready), func(i, j int) { ready[i], ready[j] = ready[j], ready[i] })
 	if s.chance(s.faults.hold) {
-		return s.rng.IntN(len(ready) + 1)
+		return s.IntN(len(ready) + 1)
 	}
 	return len(ready)
 }
@@ -470,11 +536,11 @@ func (s *simulation) invent(p *memoryPoller, events []poller.Event, n int) int {
 		if len(s.history) == 0 || n == len(events) || !s.chance(s.faults.stale) {
 			break
 		}
-		r := s.history[s.rng.IntN(len(s.history))]
+		r := s.history[s.IntN(len(s.history))]
 		if r.poller != p {
 			continue
 		}
-		ready := poller.Ready(1 + s.rng.IntN(1<<6-1))
+		ready := poller.Ready(1 + s.IntN(1<<6-1))
 		if !r.over {
 			ready &= poller.Readable | poller.Writable | poller.ReadClosed | poller.Urgent
 		}

@@ -30,6 +30,9 @@ type socket struct {
 	limit int  // bytes that fit into in
 	fin   bool // the peer sends no more
 
+	urgent bool // urgent data has come, and reading has not got past it
+	mark   int  // bytes of in before it
+
 	// Outgoing.
 	shut bool   // we send no more
 	full bool   // a write found too little room: tell when there is some
@@ -70,16 +73,28 @@ func (s *socket) receive(p []byte, allowed int) (n int, errno syscall.Errno) {
 	return 0, syscall.EAGAIN
 }
 
-// take moves bytes out of the buffer. What stays there although there is room
-// for it in p is announced, as if it had come just now.
+// take moves bytes out of the buffer. What stays there although there is room for it in
+// p is announced, as if it had come just now; but not on unix sockets, where a read may
+// also stop at a descriptor that was passed, and not at urgent data.
 func (s *socket) take(p []byte, allowed int) (n int, errno syscall.Errno) {
 	if allowed == 0 {
 		s.raise(poller.Readable)
 		return 0, syscall.EAGAIN
 	}
-	n = copy(p[:min(len(p), allowed)], s.in)
+	room := min(len(p), allowed)
+	atMark := false
+	switch {
+	case s.urgent && s.mark == 0:
+		s.urgent = false
+	case s.urgent && s.mark <= room:
+		room, atMark = s.mark, true
+	}
+	n = copy(p[:room], s.in)
 	s.in = s.in[n:]
-	if n < len(p) && len(s.in) > 0 {
+	if s.urgent {
+		s.mark -= n
+	}
+	if n < len(p) && len(s.in) > 0 && !atMark && !s.unix {
 		s.raise(poller.Readable)
 	}
 	s.peer.roomMade()
@@ -242,6 +257,9 @@ func (s *socket) ready() (r poller.Ready) {
 	}
 	if s.failure != 0 {
 		r |= poller.Failed
+	}
+	if s.urgent {
+		r |= poller.Urgent
 	}
 	switch {
 	case s.shut || s.dead || s.roomy():

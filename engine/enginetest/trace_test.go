@@ -44,6 +44,15 @@ func repeat(seed uint64) string {
 	return fmt.Sprintf("repeat: go test ./engine/enginetest -run 'TestSimulation$' -seed=%d -seeds=1 -v    (-lines=100000: from the beginning)", seed)
 }
 
+// repeatSome is repeat for a history with some parts only.
+func repeatSome(seed uint64, parts []string) string {
+	keep := "none"
+	if len(parts) > 0 {
+		keep = strings.Join(parts, ",")
+	}
+	return fmt.Sprintf("repeat: go test ./engine/enginetest -run 'TestSimulation$' -seed=%d -seeds=1 -v -keep=%s", seed, keep)
+}
+
 // note adds a line to the trace.
 func (s *simulation) note(format string, args ...any) {
 	s.trace.add(fmt.Sprintf("%*s", 2*s.depth, "") + fmt.Sprintf(format, args...))

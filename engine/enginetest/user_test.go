@@ -1,8 +1,8 @@
 package enginetest
 
 import (
-	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -13,7 +13,10 @@ import (
 // user stands for the program's other goroutines: at random moments it does
 // anything to any session.
 type user struct {
+	draws
+	name  string
 	sim   *simulation
+	done  int // things done or left out
 	left  int // things to do
 	at    time.Time
 	harsh float64 // how often it ends a session
@@ -43,20 +46,45 @@ func (s *simulation) live() (open []*track) {
 func (u *user) step() {
 	s := u.sim
 	u.left--
-	if s.chance(0.5) {
-		u.at = s.now.Add(s.within(100 * time.Millisecond))
+	u.done++
+	if u.chance(0.5) {
+		u.at = s.now.Add(u.within(100 * time.Millisecond))
 	}
+	// What is left out draws nothing from the user: each thing has draws of its own.
+	name := fmt.Sprintf("%s.%d", u.name, u.done)
+	if !s.parts.has(name) {
+		return
+	}
+	u.act(drawsOf(s.seed, name))
+}
+
+// act does one thing.
+func (u *user) act(d draws) {
+	s := u.sim
+	outer := u.draws
+	u.draws = d
+	defer func() { u.draws = outer }()
 	open := s.live()
-	t := open[s.rng.IntN(len(open))]
-	if s.chance(u.harsh) {
+	t := open[u.IntN(len(open))]
+	if u.chance(u.harsh) {
 		u.end(t)
 		return
 	}
-	if s.crowd != nil && s.chance(0.6) {
-		s.crowd.act(t)
+	if s.crowd != nil && u.chance(0.6) {
+		s.crowd.act(t, d, false)
 		return
 	}
-	switch s.rng.IntN(8) {
+	if s.casts != nil && u.chance(0.3) {
+		for range u.upTo(4) {
+			s.casts.send(d, u.upTo(4<<10))
+		}
+		return
+	}
+	if s.letters && u.chance(0.4) {
+		u.call(t, d)
+		return
+	}
+	switch u.IntN(9) {
 	case 0, 1:
 		p := u.message(t)
 		t.pushed = true
@@ -79,28 +107,49 @@ func (u *user) step() {
 	case 7:
 		t.pushed = true
 		t.sendKept()
+	case 8:
+		p := u.message(t)
+		t.pushed = true
+		t.sendNotify(p)
+		clear(p)
 	}
+}
+
+// call has a goroutine of the program's call what may wait.
+func (u *user) call(t *track, d draws) {
+	s := u.sim
+	group := s.crowd != nil && d.chance(0.5)
+	if t.plan.turner && !group {
+		return
+	}
+	s.hands.hire(false, func() {
+		defer s.tripped()
+		for range d.upTo(4) {
+			if group {
+				s.crowd.halls[d.IntN(len(s.crowd.halls))].publish(t, d, true)
+			} else {
+				t.write(s.patience(d), d.upTo(8<<10))
+			}
+		}
+	})
 }
 
 // message is what a user sends: mostly a little, sometimes very much.
 func (u *user) message(t *track) []byte {
-	n := u.sim.upTo(min(1<<16, 8*t.peer.toClient))
+	n := u.upTo(min(1<<16, 8*t.peer.toClient))
 	return slices.Clone(numbers[n%97:][:n])
 }
 
 // post has something sent on the loop.
 func (u *user) post(t *track) {
-	err := t.session.Post(func() {
-		if t.inHandler {
-			u.sim.failf("%s: a task runs within a handler", t)
-		}
+	n := len(u.message(t))
+	t.post(func() {
 		t.pushed = true
-		p := u.message(t)
+		p := slices.Clone(numbers[n%97:][:n])
 		t.echo(p)
 		clear(p)
 		u.sim.exit(t, 0.05)
 	})
-	u.sim.note("%s: Post: %v", t, err)
 }
 
 // find looks the session up by its number.
@@ -109,7 +158,7 @@ func (u *user) find(t *track) {
 	switch {
 	case errors.Is(err, engine.ErrNotFound) && t.session.State() == session.Closed, err == nil && found == t.session:
 	default:
-		u.sim.failf("%s: looked up: %v, %v", t, found, err)
+		u.sim.failf("%s: looked up: another session: %v, %v", t, found != nil, err)
 	}
 	_ = u.sim.engine.Stats()
 }
@@ -131,7 +180,7 @@ func (u *user) end(t *track) {
 	if u.sim.crowd != nil {
 		ways++
 	}
-	switch u.sim.rng.IntN(ways) {
+	switch u.IntN(ways) {
 	case 0:
 		err = t.session.Close()
 	case 1:
@@ -147,7 +196,7 @@ func (u *user) end(t *track) {
 		clear(p)
 	case 5:
 		c := u.sim.crowd
-		c.halls[u.sim.rng.IntN(len(c.halls))].kick()
+		c.halls[u.IntN(len(c.halls))].kick()
 	}
 	u.sim.note("%s: ended by a user: %v", t, err)
 }
@@ -160,12 +209,18 @@ type janitor struct {
 }
 
 type job struct {
-	track *track
-	at    time.Time
+	do func()
+	at time.Time
 }
 
+// add has a connection's promises kept.
 func (j *janitor) add(t *track) {
-	j.jobs = append(j.jobs, job{t, j.sim.now.Add(j.sim.within(300 * time.Millisecond))})
+	j.later(t.within(300*time.Millisecond), func() { t.keepPromises() })
+}
+
+// later has something done.
+func (j *janitor) later(d time.Duration, do func()) {
+	j.jobs = append(j.jobs, job{do, j.sim.now.Add(d)})
 }
 
 func (j *janitor) String() string { return "" }
@@ -185,8 +240,13 @@ func (j *janitor) wakes() (first time.Time) {
 
 func (j *janitor) step() {
 	i := slices.IndexFunc(j.jobs, func(k job) bool { return !j.sim.now.Before(k.at) })
-	t := j.jobs[i].track
+	do := j.jobs[i].do
 	j.jobs = slices.Delete(j.jobs, i, i+1)
+	do()
+}
+
+// keepPromises does what a handler has left for later.
+func (t *track) keepPromises() {
 	if t.paused {
 		t.resume()
 	}
@@ -198,58 +258,3 @@ func (j *janitor) step() {
 		}
 	}
 }
-
-// ender ends the engine at a certain moment.
-type ender struct {
-	sim    *simulation
-	at     time.Time
-	way    int
-	cancel context.CancelFunc
-}
-
-func (e *ender) String() string   { return "" }
-func (e *ender) ready() bool      { return !e.at.IsZero() && !e.sim.now.Before(e.at) }
-func (e *ender) wakes() time.Time { return e.at }
-
-func (e *ender) step() {
-	s := e.sim
-	e.at = time.Time{}
-	if e.cancel != nil {
-		s.note("the engine's shutdown is cancelled")
-		e.cancel()
-		s.beside(func() {})
-		return
-	}
-	switch e.way {
-	case 0:
-		s.endEngine()
-	case 1:
-		s.engineEnds()
-		s.note("the engine is closed")
-		s.beside(func() { _ = s.engine.Close() })
-	case 2:
-		s.engineEnds()
-		s.note("the engine is shut down")
-		ctx, cancel := context.WithCancel(context.Background())
-		e.cancel, e.at = cancel, s.now.Add(s.within(time.Second))
-		s.beside(func() { _ = s.engine.Shutdown(ctx) })
-	}
-}
-
-// endEngine begins a graceful end.
-func (s *simulation) endEngine() {
-	s.engineEnds()
-	s.note("the engine is stopped")
-	s.engine.Stop()
-}
-
-// engineEnds notes that from now on connections may be cut short.
-func (s *simulation) engineEnds() {
-	s.ending = true
-	for _, t := range s.tracks {
-		t.meddled = t.meddled || t.state != closed
-	}
-}
-
-// engineFails is engineEnds for an engine that ends by itself.
-func (s *simulation) engineFails() { s.engineEnds() }

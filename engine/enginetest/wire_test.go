@@ -2,7 +2,6 @@ package enginetest
 
 import (
 	"bytes"
-	"encoding/binary"
 	"slices"
 	"time"
 
@@ -10,39 +9,54 @@ import (
 )
 
 // What goes over a connection, in frames or without, and what of it is whose: on its
-// way out a session's own messages, which come in the order of Send, and messages of
-// groups, each of which may come between any two of them.
+// way out a session's own messages, which come in the order of Send, and marked ones,
+// each of which may come between any two of them: of groups, of casts, and letters.
+
+// dialect is a codec, and how long the head of its frames is.
+type dialect struct {
+	codec frame.Codec
+	head  func(b []byte) (n int, ok bool) // of the frame that b begins with; false if b is too short
+	most  int                             // bytes of a message
+}
 
 // codecs are those that a simulation's connections may speak; the first is none.
-var codecs = func() []frame.Codec {
-	list := []frame.Codec{nil, frame.Default()}
-	for _, p := range []frame.LengthPrefix{
-		{Width: frame.Varint}, {Width: 2, LittleEndian: true}, {Width: 8, Adjust: 8},
-	} {
+var codecs = func() []dialect {
+	fixed := func(n int) func([]byte) (int, bool) {
+		return func(b []byte) (int, bool) { return n, n <= len(b) }
+	}
+	varint := func(b []byte) (n int, ok bool) {
+		for n = 0; n < len(b) && b[n] >= 0x80; n++ {
+		}
+		return n + 1, n+1 <= len(b)
+	}
+	prefix := func(p frame.LengthPrefix) frame.Codec {
 		c, err := frame.NewLengthPrefix(p)
 		if err != nil {
 			panic(err)
 		}
-		list = append(list, c)
+		return c
 	}
-	return list
+	blocks, err := frame.NewDelimiter(frame.Delimiter{Bytes: "\r\n\r\n"})
+	if err != nil {
+		panic(err)
+	}
+	return []dialect{
+		{nil, fixed(0), 1 << 30},
+		{frame.Default(), fixed(4), 1 << 20},
+		{prefix(frame.LengthPrefix{Width: frame.Varint}), varint, 1 << 20},
+		{prefix(frame.LengthPrefix{Width: 2, LittleEndian: true}), fixed(2), 1<<16 - 1},
+		{prefix(frame.LengthPrefix{Width: 8, Adjust: 8}), fixed(8), 1 << 20},
+		{frame.Lines(), fixed(0), 1 << 20},
+		{blocks, fixed(0), 1 << 20},
+	}
 }()
 
-// headLen is how long the head is that b begins with, by the codec's number; false if
-// b is too short to tell.
-func headLen(codec int, b []byte) (int, bool) {
-	n := [...]int{0, 4, 0, 2, 8}[codec]
-	if codec == 2 {
-		for n = 0; n < len(b) && b[n] >= 0x80; n++ {
-		}
-		n++
-	}
-	return n, n <= len(b)
-}
+// lines is the codec whose frames may end in two ways.
+const lines = 5
 
 // framed returns p as it goes on the wire, or the codec's error.
 func framed(codec int, p []byte) ([]byte, error) {
-	c := codecs[codec]
+	c := codecs[codec].codec
 	if c == nil {
 		return slices.Clone(p), nil
 	}
@@ -57,15 +71,16 @@ func framed(codec int, p []byte) ([]byte, error) {
 type speech struct {
 	wire    []byte
 	bodies  [][]byte
-	largest int // frame
+	sizes   []int // of the frames
+	largest int   // frame
 }
 
-// write makes a speech of about n bytes, with no frame above the limit.
-func (k *speech) write(s *simulation, codec, n, limit int) {
-	for len(k.wire) < n {
+// write makes frames of about n bytes in all, with no message above the limit.
+func (k *speech) write(d draws, codec, n, limit int) {
+	for end := len(k.wire) + n; len(k.wire) < end; {
 		body := make([]byte, 0)
-		if !s.chance(0.02) {
-			size := s.upTo(min(limit, n))
+		if !d.chance(0.02) {
+			size := d.upTo(min(limit, n))
 			at := len(k.wire) * 7 % period
 			body = numbers[at : at+min(size, period)]
 		}
@@ -73,10 +88,29 @@ func (k *speech) write(s *simulation, codec, n, limit int) {
 		if err != nil {
 			panic(err)
 		}
-		k.largest = max(k.largest, len(frame))
-		k.bodies = append(k.bodies, body)
-		k.wire = append(k.wire, frame...)
+		if codec == lines && d.chance(0.5) {
+			frame = append(frame[:len(frame)-1], "\r\n"...)
+		}
+		k.add(body, frame)
 	}
+}
+
+func (k *speech) add(body, frame []byte) {
+	k.largest = max(k.largest, len(frame))
+	k.bodies = append(k.bodies, body)
+	k.sizes = append(k.sizes, len(frame))
+	k.wire = append(k.wire, frame...)
+}
+
+// ends tells whether a frame ends at a position.
+func (k *speech) endsAt(pos int) bool {
+	for _, size := range k.sizes {
+		if pos <= 0 {
+			break
+		}
+		pos -= size
+	}
+	return pos == 0
 }
 
 // outlet follows what a connection's socket takes from the engine.
@@ -93,7 +127,7 @@ type outlet struct {
 
 	undecided []byte    // the beginning of a message
 	begunAt   time.Time // when the first byte of that left
-	rest      []byte    // missing of a group's message that has begun
+	rest      []byte    // missing of a marked message that has begun
 }
 
 // undo forgets a message that was not taken after all.
@@ -110,6 +144,14 @@ func (o *outlet) between() bool {
 	return o.at == 0 || o.passed > 0 && o.ends[o.passed-1] == o.at
 }
 
+// next is the next of the session's own messages, all of it; nil if there is none.
+func (o *outlet) next() []byte {
+	if o.passed == len(o.ends) {
+		return nil
+	}
+	return o.direct[o.at:o.ends[o.passed]]
+}
+
 // left is told what the socket took.
 func (t *track) left(p []byte) {
 	t.out.wire = append(t.out.wire, p...)
@@ -118,7 +160,7 @@ func (t *track) left(p []byte) {
 		case len(o.rest) > 0:
 			n := min(len(p), len(o.rest))
 			if !bytes.Equal(p[:n], o.rest[:n]) {
-				t.sim.failf("%s: a group's message goes on with other bytes, %d before its end", t, len(o.rest))
+				t.sim.failf("%s: a marked message goes on with other bytes, %d before its end", t, len(o.rest))
 			}
 			o.rest, p = o.rest[n:], p[n:]
 		case len(o.undecided) == 0 && !o.between():
@@ -141,6 +183,9 @@ func (t *track) ownLeft(p []byte) int {
 		t.sim.failf("%s: the kernel was given %d bytes that nobody sent", t, len(p))
 		return len(p)
 	}
+	if o.between() {
+		t.checkLettersBefore(o.at)
+	}
 	n := min(len(p), o.ends[o.passed]-o.at)
 	if !bytes.Equal(p[:n], o.direct[o.at:o.at+n]) {
 		t.sim.failf("%s: bytes from %d on are not those that Send took", t, o.at)
@@ -154,47 +199,107 @@ func (t *track) ownLeft(p []byte) int {
 func (t *track) decide() (p []byte) {
 	o := &t.out
 	p, o.undecided = o.undecided, nil
-	if len(t.stays) == 0 {
+	if !t.mixed() {
 		return p[t.ownLeft(p):]
 	}
-	head, ok := headLen(t.plan.codec, p)
+	head, ok := codecs[t.plan.codec].head(p)
+	own := o.next()
 	switch {
-	case ok && len(p) > head && p[head] != mark, ok && len(p) == head && o.isNext(p):
+	case len(own) > 0 && ok && len(own) == head && bytes.HasPrefix(p, own): // an empty one, as no other is
+		return p[t.ownLeft(p):]
+	case ok && len(p) > head && p[head] != mark:
 		return p[t.ownLeft(p):]
 	case !ok || len(p) < head+headerBytes:
 		o.undecided = p
 		return nil
 	}
-	header := p[head+1:]
-	number := binary.BigEndian.Uint32(header[1:])
-	o.rest = t.sim.crowd.begins(t, int(header[0]), int(number), o.begunAt)
+	class, number := readHeader(p[head:])
+	body := t.begins(class, number, o.begunAt)
+	if t.sim.failed {
+		return nil
+	}
+	wire, err := framed(t.plan.codec, body)
+	if err != nil {
+		panic(err)
+	}
+	o.rest = wire
 	return p
 }
 
-// isNext tells whether p is the next of the session's own messages, all of it.
-func (o *outlet) isNext(p []byte) bool {
-	return o.passed < len(o.ends) && bytes.Equal(p, o.direct[o.at:o.ends[o.passed]])
+// mixed tells whether marked messages may come.
+func (t *track) mixed() bool {
+	return len(t.stays) > 0 || len(t.letters) > 0 || t.sim.casts != nil && len(t.sim.casts.posts) > 0
 }
 
-// A message of a group begins with mark, as nothing else does, the number of the group,
-// and its own.
+// begins is told that a marked message has begun to leave, and returns it.
+func (t *track) begins(class, number int, at time.Time) []byte {
+	switch class {
+	case classLetter:
+		return t.letterBegins(number)
+	case classCast:
+		return t.sim.casts.begins(t, number)
+	}
+	return t.sim.crowd.begins(t, class, number, at)
+}
+
+// A marked message begins with mark, as no other does, its class, and a number.
 const (
 	mark        = 0xf7
 	headerBytes = 1 + 1 + 4
+
+	// Classes below are groups.
+	classCast   = 100
+	classLetter = 101
 )
+
+// header has no byte below 0x80 after the mark: none of a delimiter.
+func header(class, number int) []byte {
+	h := []byte{mark, byte(0x80 | class)}
+	for shift := 21; shift >= 0; shift -= 7 {
+		h = append(h, byte(0x80|number>>shift&0x7f))
+	}
+	return h
+}
+
+func readHeader(h []byte) (class, number int) {
+	for _, b := range h[2:headerBytes] {
+		number = number<<7 | int(b&0x7f)
+	}
+	return int(h[1] & 0x7f), number
+}
 
 // waiting is how many bytes Send took and the socket did not, as far as that is clear.
 func (o *outlet) waiting() int { return len(o.direct) - o.at }
 
-// unsent tells whether n may be what was queued when the session ended.
+// unsentMayBe tells whether n may be what was queued when the session ended.
 func (t *track) unsentMayBe(n int) bool {
 	o := &t.out
 	n -= o.late // they were counted before
-	if o.lost > 0 || len(o.undecided) > 0 {
-		if len(t.stays) > 0 {
-			return n+o.lost+len(o.undecided) >= o.waiting()+len(o.rest)
-		}
-		return n+o.lost == o.waiting()
+	sure, maybe := t.markedQueued()
+	least := o.waiting() + len(o.rest) + sure
+	switch {
+	case o.lost == 0 && len(o.undecided) == 0:
+		return least <= n && n <= least+maybe
+	case t.mixed():
+		return n+o.lost+len(o.undecided) >= least
 	}
-	return n == o.waiting()+len(o.rest)
+	return n+o.lost == o.waiting()
+}
+
+// markedQueued is how many bytes of letters and casts, not begun, must be queued with the
+// session, and how many more may be.
+func (t *track) markedQueued() (sure, maybe int) {
+	for _, l := range t.letters {
+		switch {
+		case l.begun:
+		case l.returned && l.err == nil:
+			sure += l.size
+		case !l.returned:
+			maybe += l.size
+		}
+	}
+	if c := t.sim.casts; c != nil {
+		maybe += c.queued(t)
+	}
+	return sure, maybe
 }

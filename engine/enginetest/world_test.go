@@ -2,6 +2,7 @@ package enginetest
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -13,22 +14,31 @@ import (
 
 // world is what is known of all connections, from outside the engine.
 type world struct {
-	tracks  []*track // in order of connecting
-	crowd   *crowd
-	pooled  bool // mode pool
-	unread  int  // bytes that a strand may hold
-	rejects bool // sessions that no worker is found for are closed
-	codec   int  // of connections that do not choose another
-	byPort  map[uint16]*track
-	ids     map[uint64]bool
+	tracks    []*track // in order of connecting
+	crowd     *crowd   // nil: there are no groups
+	plane     *plane   // nil: there is no backplane
+	casts     *casts   // nil: nobody sends any
+	letters   bool     // somebody calls what may wait
+	pooled    bool     // mode pool
+	unread    int      // bytes that a strand may hold
+	rejects   bool     // sessions that no worker is found for are closed
+	codec     int      // of connections that do not choose another
+	deadlines deadlines
+	intake    intake
+	placement placement
+	byPort    map[uint16]*track
+	ids       map[uint64]bool
 
-	high, cap int // of a session's output, bytes
-	opened    int
-	unsent    int // as OnClose told
+	low, high, cap int   // of a session's output, bytes
+	total          int64 // of all sessions' output, bytes; 0: no limit
+	opened         int
+	unsent         int // as OnClose told
 }
 
 // track follows one connection from both ends.
 type track struct {
+	draws
+	name string
 	sim  *simulation
 	plan plan
 	port uint16
@@ -38,19 +48,29 @@ type track struct {
 	state   trackState
 	reason  *session.CloseError
 
+	codec     int    // that the session has now
 	delivered int    // bytes from the client that the handler saw, all in order
 	speech    speech // what the client sends, if it is frames
 	largest   int    // message in bytes
 	messages  int
 	out       outlet
 
-	stays []*stay // in groups, in the order of joining
-	lags  []bool  // what OnLag told last, by group
+	stays        []*stay // in groups, in the order of joining
+	lags         []bool  // what OnLag told last, by group
+	letters      []*letter
+	lettersTaken int
+	casts        int // that came
+
+	strand  errands
+	flow    flow
+	clock   clockwork
+	context context.Context // of the session; nil: nobody asked for it
 
 	inHandler bool
-	writing   int  // Sends under way
-	meddled   bool // somebody did what may cut it short
-	pushed    bool // somebody else than the handler sent
+	enteredAt time.Time // the handler that runs
+	writing   int       // Sends under way
+	meddled   bool      // somebody did what may cut it short
+	pushed    bool      // somebody else than the handler sent
 	paused    bool
 	excess    int  // messages while paused
 	answered  bool // OnPeerClose leaves the rest to the janitor
@@ -75,7 +95,10 @@ const (
 	closed
 )
 
-func (t *track) String() string { return fmt.Sprintf("connection %d", t.port) }
+func (t *track) String() string { return fmt.Sprintf("%s (%d)", t.name, t.port) }
+
+// framed tells whether the client speaks in frames, at least at first.
+func (t *track) framed() bool { return t.plan.codec != 0 }
 
 // numbers is what clients send: each connection begins somewhere else, so that
 // bytes of another place or connection are noticed. The period is a prime, above
@@ -86,7 +109,7 @@ var numbers = func() []byte {
 	b := make([]byte, 2*period)
 	rng := rand.New(rand.NewPCG(1, 2))
 	for i := range period {
-		if b[i] = byte(rng.Uint32()); b[i] == mark {
+		for b[i] = byte(rng.Uint32()); b[i] == mark || b[i] == '\r' || b[i] == '\n'; { // a delimiter's
 			b[i]++
 		}
 	}
@@ -96,7 +119,7 @@ var numbers = func() []byte {
 
 // sends are at most n of the bytes that the client sends from pos on.
 func (t *track) sends(pos, n int) []byte {
-	if t.plan.codec != 0 {
+	if t.framed() {
 		return t.speech.wire[pos:min(pos+n, len(t.speech.wire))]
 	}
 	at := (int(t.port)*4093 + pos) % period
@@ -126,7 +149,14 @@ func (t *track) open(s *session.Session) {
 	w.ids[s.ID()] = true
 	w.opened++
 	t.state, t.session = opened, s
+	t.codec = t.sim.codec
+	_, t.flow.watched = t.sim.handler.(session.FlowWatcher)
+	t.clock.open(t.sim.now)
+	w.placement.check(t)
 	s.SetValue(t)
+	if t.chance(0.1) {
+		t.context = s.Context()
+	}
 }
 
 // message is told by OnMessage.
@@ -139,7 +169,7 @@ func (t *track) message(p []byte) {
 		s.failf("%s: OnMessage in state %d", t, t.state)
 	case t.inHandler:
 		s.failf("%s: handlers overlap", t)
-	case t.plan.codec != 0:
+	case t.codec != 0:
 		wire = t.framedMessage(p)
 	case len(p) == 0:
 		s.failf("%s: empty message", t)
@@ -148,6 +178,7 @@ func (t *track) message(p []byte) {
 	}
 	t.messages++
 	t.delivered += wire
+	s.intake.checkMessage(t)
 	if t.delivered > t.peer.sent {
 		s.failf("%s: more is delivered than was sent", t)
 	}
@@ -174,11 +205,7 @@ func (t *track) framedMessage(p []byte) int {
 	if !bytes.Equal(p, t.speech.bodies[t.messages]) {
 		t.sim.failf("%s: message %d is not what was sent", t, t.messages)
 	}
-	wire, err := framed(t.plan.codec, p)
-	if err != nil {
-		panic(err)
-	}
-	return len(wire)
+	return t.speech.sizes[t.messages]
 }
 
 // close is told by OnClose.
@@ -194,6 +221,11 @@ func (t *track) close(err error) {
 		return
 	}
 	s.unsent += t.reason.Unsent
+	s.deadlines.checkClosed(t)
+	t.strand.checkClosed(t)
+	if t.context != nil && context.Cause(t.context) != err {
+		s.failf("%s: its context ends with %v, OnClose got %v", t, context.Cause(t.context), err)
+	}
 	if t.writing == 0 && !t.unsentMayBe(t.reason.Unsent) {
 		s.failf("%s: Send took %d bytes, of which %d are left, %d of a group's message; %d are unsent",
 			t, len(t.out.direct), t.out.waiting(), len(t.out.rest), t.reason.Unsent)
@@ -212,7 +244,7 @@ func (t *track) close(err error) {
 func (t *track) send(p []byte, way string, call func() error) error {
 	s, o := t.sim, &t.out
 	before := len(o.direct)
-	wire, refused := framed(t.plan.codec, p)
+	wire, refused := framed(t.codec, p)
 	o.direct = append(o.direct, wire...)
 	after := len(o.direct)
 	o.ends = append(o.ends, after)
@@ -232,7 +264,8 @@ func (t *track) send(p []byte, way string, call func() error) error {
 		}
 	case len(o.direct) != after:
 		s.failf("%s: %s failed after others could send: %v", t, way, err)
-	case errors.Is(err, session.ErrClosed) || errors.Is(err, session.ErrBufferFull) || errors.As(err, &bad) && refused != nil:
+	case errors.Is(err, session.ErrClosed), errors.Is(err, session.ErrBufferFull), errors.As(err, &bad) && refused != nil,
+		errors.Is(err, session.ErrMailboxFull) && way == "SendNotify":
 		o.undo(before)
 	default:
 		s.failf("%s: %s: %v", t, way, err)
@@ -246,11 +279,14 @@ func (t *track) send(p []byte, way string, call func() error) error {
 // slack is what may be queued beyond what Send was asked for: heads of frames, and the
 // rest of a group's message, bytes.
 func (t *track) slack() (n int) {
-	if t.plan.codec != 0 {
+	if t.framed() {
 		n = 16
 	}
 	if len(t.stays) > 0 {
 		n += t.sim.crowd.largest + 16
+	}
+	if c := t.sim.casts; c != nil {
+		n += c.most + 16
 	}
 	return n
 }
@@ -309,7 +345,7 @@ func (t *track) memory() (limit int64) {
 		if st.Unread > 0 {
 			limit += int64(4*st.Unread + 512)
 		}
-		if t.plan.codec != 0 && st.Unread > 0 && !t.paused && st.Queued < t.sim.high {
+		if t.framed() && st.Unread > 0 && !t.paused && st.Queued < t.sim.high {
 			limit += readSize // its handlers are at work, or about to be
 		}
 	}
@@ -323,6 +359,9 @@ const readSize = 64 << 10
 func (s *simulation) checkMemory() {
 	limit := int64(len(s.loops)+1) * readSize // a loop that ended may be about to release its own
 	limit += s.crowd.memory()
+	if s.casts != nil {
+		limit += 4 * s.casts.bytes * int64(len(codecs))
+	}
 	for _, t := range s.tracks {
 		if t.peer.socket != nil {
 			limit += t.memory()
@@ -336,7 +375,11 @@ func (s *simulation) checkMemory() {
 // checkRead looks, when a loop is about to read, whether handlers have enough to do.
 func (t *track) checkRead() {
 	s := t.sim
-	if !s.pooled || t.session == nil || t.session.State() != session.Open {
+	if t.session == nil || t.session.State() != session.Open {
+		return
+	}
+	s.intake.checkRead(t)
+	if !s.pooled {
 		return
 	}
 	limit := max(s.unread, t.speech.largest)
@@ -361,6 +404,24 @@ func (s *simulation) checkDeadlines() {
 		if s.lasts(local.shut && t.session.State() == session.Draining, &t.endedAt) > linger+grace {
 			s.failf("%s: lingers since %v", t, t.endedAt)
 		}
+		s.deadlines.checkOpen(t)
+		s.checkTold(t)
+	}
+}
+
+// checkTold looks for a session that does not know what its loop should have told it:
+// that the peer has reset it, or that the engine ends. Where handlers may be behind
+// nothing is said.
+func (s *simulation) checkTold(t *track) {
+	const grace = 100 * time.Millisecond
+	if t.session.State() != session.Open || s.pooled || s.intake != (intake{}) || t.session.Stats().Unread > 0 {
+		return
+	}
+	switch {
+	case t.paused && t.peer.socket.peer.dead:
+		s.failf("%s: paused, reset by its client, and open", t)
+	case s.ending && s.now.Sub(s.endedAt) > s.spread+grace:
+		s.failf("%s: open %v after the engine was told to end", t, s.now.Sub(s.endedAt))
 	}
 }
 
@@ -407,6 +468,7 @@ func (t *track) check() {
 		s.failf("%s: Send took %d bytes, %d of them did not leave, only %d are unsent",
 			t, len(t.out.direct), t.out.waiting(), t.reason.Unsent)
 	}
+	t.strand.check(t)
 	if t.owned != t.released {
 		s.failf("%s: %d pieces of memory given away, %d came back", t, t.owned, t.released)
 	}
@@ -415,8 +477,9 @@ func (t *track) check() {
 		s.failf("%s: the client saw the end after %d bytes, %d are missing", t, p.received, missing)
 	}
 	if t.out.lost == 0 && len(t.out.undecided) == 0 {
-		if got, want := t.session.Stats().MessagesOut, uint64(t.out.accepted+t.seen()); got != want {
-			s.failf("%s: %d messages went out, %d were counted", t, want, got)
+		got, want := int(t.session.Stats().MessagesOut), t.out.accepted+t.seen()+t.lettersTaken
+		if got < want+t.casts || s.casts == nil && got > want {
+			s.failf("%s: %d messages went out, %d were counted", t, want+t.casts, got)
 		}
 	}
 	if t.meddled || p.fate != honest || t.tooSlow() {
