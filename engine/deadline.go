@@ -53,7 +53,10 @@ func (l *loop) schedule(c *conn) {
 // is the beginning of one: nobody knows yet where handlers run on workers. So a session
 // that receives has a timer that is set anew at most once in each such time.
 func (l *loop) timeFrame(c *conn) {
-	if l.engine.options.frame == 0 || c.flags&(marked|ending) != 0 || !c.drive().Framed() {
+	if l.engine.options.frame == 0 || c.flags&(marked|ending) != 0 {
+		return
+	}
+	if !l.engine.shared.Pooled && !c.drive().Framed() { // a worker may be about to set the codec
 		return
 	}
 	due := l.tickOf(l.now) + ticks(l.engine.options.frame)

@@ -172,6 +172,33 @@ func TestWaitingMessageKeepsNoLoopSegment(t *testing.T) {
 	}
 }
 
+// TestFrameTimeoutWithoutCodecYet: the beginning of a frame comes before OnOpen, which
+// sets the codec, has run on a worker. The frame's deadline must count all the same.
+func TestFrameTimeoutWithoutCodecYet(t *testing.T) {
+	scripted(t, 1<<10, plan{codec: 1}, func(k *script) {
+		k.deadlines.frame = 100 * time.Millisecond
+		p := &peer{sim: k.simulation, addr: k.client.addr, toServer: 1 << 10, toClient: 1 << 10, total: 10, sent: 2}
+		p.track = &track{name: "another", sim: k.simulation, draws: drawsOf(1, "another"), peer: p, plan: plan{codec: 1}, meddled: true}
+		p.track.speech.add(make([]byte, 6), []byte{0, 0, 0, 6, 0, 0, 0, 0, 0, 0})
+		k.tracks = append(k.tracks, p.track)
+		p.connect()
+		if n, errno := p.socket.send([][]byte{p.track.speech.wire[:2]}); n != 2 || errno != 0 {
+			k.t.Fatal(n, errno)
+		}
+		for range 10 { // the loop reads before any worker runs
+			k.resume(k.loops[0], nil)
+		}
+		if p.track.state != waiting || p.track.clock.taken != 2 {
+			k.t.Fatalf("state %d, %d bytes are read", p.track.state, p.track.clock.taken)
+		}
+		k.settle()
+		k.pass(300 * time.Millisecond)
+		if p.track.session.State() == session.Open {
+			k.t.Error("a frame that never ends is waited for for ever")
+		}
+	}, engine.WithMode(engine.Pool), engine.WithFrameTimeout(100*time.Millisecond))
+}
+
 // TestStallAfterThrottle: a session waits because its peer sent too much, and because
 // that takes no output. When the first wait is over the stall deadline must still count.
 func TestStallAfterThrottle(t *testing.T) {
