@@ -8,8 +8,9 @@ LINUXES      = linux/arm64 linux/riscv64 linux/s390x linux/386
 FUZZTIME    ?= 20s
 SEED        ?= 1
 N           ?= 2000
+DURATION    ?= 60s
 
-.PHONY: help test race lint cross fuzz sim bench bench-compare bench-report bench-micro big faults faults-quick ci rest
+.PHONY: help test race lint cross fuzz sim sim-fresh sim-shrink sim-mutants sim-mutants-quick bench bench-compare bench-report bench-micro big faults faults-quick ci rest
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -44,6 +45,18 @@ fuzz: ## every fuzz target for FUZZTIME each
 sim: ## N simulations from SEED on
 	$(GO) test ./engine/enginetest -run '^TestSimulation$$' -count=1 -timeout 30m -seed=$(SEED) -seeds=$(N)
 
+sim-fresh: ## simulations of seeds that nobody has seen, for DURATION
+	$(GO) test ./engine/enginetest -run '^TestSimulation$$' -count=1 -timeout 0 -for=$(DURATION)
+
+sim-shrink: ## look for a smaller history that fails as SEED does, also if that ends the process
+	$(GO) test ./engine/enginetest -run '^TestShrink$$' -count=1 -timeout 30m -v -shrink-seed=$(SEED) -shrink=5m
+
+sim-mutants: ## put known bugs back, one at a time, and name the seed that catches each; about six minutes
+	$(GO) run ./internal/mutants
+
+sim-mutants-quick: ## those that every push is checked against; about a minute
+	$(GO) run ./internal/mutants -quick
+
 bench: ## weir beside its rivals, with a report; eight minutes, QUICK=1 one, FULL=1 all of it, an hour
 	cd benchmarks && $(GO) run . suite $(if $(QUICK),-quick) $(if $(FULL),-full) $(if $(OUT),-out $(OUT)) $(BENCHFLAGS)
 
@@ -72,5 +85,7 @@ ci: test rest ## everything that CI checks; within twenty minutes from cold
 
 rest: race lint cross
 	$(MAKE) sim N=300
+	$(MAKE) sim-fresh DURATION=30s
+	$(MAKE) sim-mutants-quick
 	$(MAKE) fuzz FUZZTIME=10s
 	$(MAKE) faults-quick
