@@ -42,7 +42,6 @@ type capture struct {
 	seed    string
 	message string
 	took    time.Duration
-	cut     bool // its time was up before it ended
 }
 
 // hunt runs seeds until one fails: from first on, count at most. It returns nil if none
