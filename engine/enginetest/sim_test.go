@@ -286,6 +286,9 @@ func (s *simulation) resume(l *simLoop, err error) {
 	}
 	s.note("loop %d goes on, error %v", l.poller.index, err)
 	l.running = true
+	if !l.parked && s.spin > 0 {
+		s.setTime(s.now.Add(spinCost)) // here: at the start, loops come to their first Poll side by side
+	}
 	l.resume <- err
 	<-l.yielded
 	l.running = false
@@ -508,9 +511,6 @@ func (s *simulation) wait(p *memoryPoller, park bool, deadline time.Time) error 
 	l.parked, l.deadline = park, deadline
 	if !park {
 		l.deadline = time.Time{}
-		if s.spin > 0 {
-			s.setTime(s.now.Add(spinCost))
-		}
 	}
 	l.yielded <- struct{}{}
 	return <-l.resume
