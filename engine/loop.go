@@ -374,9 +374,9 @@ func (l *loop) settle(c *conn, st transport.Status) {
 	}
 	if st&transport.Draining != 0 {
 		c.flags |= ending
-	}
-	if st&transport.Drained != 0 {
-		l.awaitFIN(c)
+		if st&transport.Drained != 0 {
+			l.awaitFIN(c)
+		}
 	}
 	if st&transport.Failed != 0 {
 		l.readRest(c)

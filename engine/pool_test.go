@@ -340,3 +340,85 @@ func checkNumbers(t *testing.T, c net.Conn, from uint32, n int) {
 }
 
 func number(n uint32) []byte { return []byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)} }
+
+// late is an executor that keeps what it is given until it is let go.
+type late struct {
+	mu    sync.Mutex
+	holds bool
+	tasks []func()
+}
+
+func (l *late) TrySubmit(task func()) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.holds {
+		l.tasks = append(l.tasks, task)
+	} else {
+		go task()
+	}
+	return true
+}
+
+func (l *late) hold(on bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.holds = on
+	for _, task := range l.tasks {
+		go task()
+	}
+	l.tasks = nil
+}
+
+// The peer has sent FIN, its last message still waits for a worker, and the answer to an
+// earlier one goes out with a FIN. Both make a hang-up. That is not a reset, which would
+// take the answer from the peer.
+func TestHangUpBeforeTheHandlerRunsIsNoReset(t *testing.T) {
+	answer := bytes.Repeat([]byte("answer"), 100_000) // more than the peer's window
+	workers, p := &late{}, newProbe()
+	p.onMessage = func(s *session.Session, f session.Frame) {}
+	v := serve(t, "tcp4", p, engine.WithExecutor(workers), engine.WithLoops(1))
+	c, s := v.open()
+	workers.hold(true)
+	_, err := io.WriteString(c, "last")
+	must(t, err)
+	must(t, c.CloseWrite())
+	until(t, "the message is read", func() bool { return v.engine.Stats().BytesIn == 4 })
+	must(t, s.Send(answer))
+	must(t, s.CloseWrite())
+	for n := range uint64(2) { // by then the loop has seen the hang-up
+		v.dial()
+		until(t, "the loop takes another turn", func() bool { return v.engine.Stats().Opened == n+2 })
+	}
+	workers.hold(false)
+	got, err := io.ReadAll(c)
+	if err != nil || !bytes.Equal(got, answer) {
+		t.Errorf("the peer got %d bytes and %v, want %d and the end", len(got), err, len(answer))
+	}
+	if r := v.awaitClose(session.ReasonPeerClosed); r.Unsent != 0 {
+		t.Errorf("%d bytes unsent", r.Unsent)
+	}
+}
+
+// The same for a session that is paused: what it has not read waits for ResumeRead.
+func TestHangUpOfAPausedSessionIsNoReset(t *testing.T) {
+	p := newProbe()
+	messages := make(chan string, 10)
+	p.onMessage = func(s *session.Session, f session.Frame) { messages <- string(f.Bytes()) }
+	v := serve(t, "tcp4", p, engine.WithLoops(1))
+	c, s := v.open()
+	s.PauseRead()
+	must(t, s.CloseWrite())
+	mustEnd(t, c)
+	_, err := io.WriteString(c, "last")
+	must(t, err)
+	must(t, c.CloseWrite())
+	for n := range uint64(2) { // by then the loop has seen the hang-up
+		v.dial()
+		until(t, "the loop takes another turn", func() bool { return v.engine.Stats().Opened == n+2 })
+	}
+	s.ResumeRead()
+	if got := await(t, "the last message", messages); got != "last" {
+		t.Errorf("got %q", got)
+	}
+	v.awaitClose(session.ReasonPeerClosed)
+}

@@ -118,10 +118,14 @@ func (l *loop) closeIfDeaf(c *conn) {
 		return
 	}
 	c.flags &^= hungUp // it is known to the session from here on
-	if l.settle(c, c.drive().Status()); c.flags&marked != 0 {
-		return // both ends have sent FIN, which is a hang-up, too
+	st := c.drive().Status()
+	if l.settle(c, st); c.flags&marked != 0 {
+		return
 	}
 	errno, _ := l.sockets.Option(int(c.fd), sock.SocketError)
+	if errno == 0 && st&transport.Drained != 0 {
+		return // both ends have sent FIN, which is a hang-up, too: the session ends when it has got there
+	}
 	if errno == 0 {
 		errno = int(syscall.ECONNRESET)
 	}

@@ -220,7 +220,7 @@ func TestCloseWriteGoesOnReading(t *testing.T) {
 	if r.link.shutdown != 1 {
 		t.Fatalf("%d FINs, want 1", r.link.shutdown)
 	}
-	r.wantStatus(0)
+	r.wantStatus(transport.Drained)
 	r.deliver("answer")
 	if got != "answer" {
 		t.Errorf("delivered %q after CloseWrite", got)

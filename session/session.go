@@ -291,9 +291,9 @@ func (s *Session) status() (st transport.Status) {
 	}
 	if s.State() == Draining {
 		st |= transport.Draining
-		if s.flags&finSent != 0 {
-			st |= transport.Drained
-		}
+	}
+	if s.flags&finSent != 0 {
+		st |= transport.Drained
 	}
 	if s.flags&aborted != 0 {
 		st |= transport.Aborted

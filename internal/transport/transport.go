@@ -67,7 +67,7 @@ const (
 	Paused    Status = 1 << iota // do not read: the user asked, or output is above high water
 	Blocked                      // output is queued and the kernel takes no more: tell when Writable
 	Pending                      // output is queued and nobody writes it: call Writable
-	Draining                     // no more messages are wanted; close when Drained
+	Draining                     // no more messages are wanted; close when also Drained
 	Drained                      // all output is in the kernel, FIN included
 	Aborted                      // close now, and drop what is queued
 	Failed                       // a write failed: read what is left, then close
