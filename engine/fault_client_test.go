@@ -421,9 +421,9 @@ func TestFault12StoppedClient(t *testing.T) {
 	must(t, c.Process.Signal(syscall.SIGSTOP))
 	defer c.Process.Signal(syscall.SIGCONT)
 	piece := make([]byte, 64<<10)
-	for opened.Send(piece) == nil { // more than all buffers hold
-	}
 	for len(v.probe.closed) == 0 {
+		for opened.Send(piece) == nil { // more than all buffers hold, which may still grow
+		}
 		mustEcho(t, healthy, "unhurt")
 	}
 	if reason := v.awaitClose(session.ReasonSlowConsumer); reason.Unsent == 0 {
@@ -436,6 +436,7 @@ func TestFault12StoppedClient(t *testing.T) {
 		}
 	}
 	again := await(t, "OnOpen", v.probe.opened)
+	again.SetValue(stoppedOne{}) // or the two would echo for ever
 	must(t, again.Send([]byte("are you back?")))
 	until(t, "it echoes", func() bool { return again.Stats().BytesIn >= uint64(len("are you back?")) })
 	must(t, again.Abort())
