@@ -280,8 +280,7 @@ func handlersCannotWait(t *testing.T, s setting) {
 		_, err := call(t, server, r.Session(), number("add", 1))
 		return nil, err
 	})
-	e := s.launch(t)
-	to := s.dial(t, s.launch(t), client, s.listen(t, e, server))
+	to := s.dial(t, s.launch(t), client, s.listen(t, s.launch(t), server))
 	_, err := call(t, client, to, message.New("call back"))
 	if e := (*message.Error)(nil); !errors.As(err, &e) || !strings.Contains(e.Text, rpc.ErrDeadlock.Error()) {
 		t.Errorf("a handler that calls back was told %v", err)
@@ -299,8 +298,8 @@ func handlersCannotWait(t *testing.T, s setting) {
 	if strings.HasPrefix(s.name, "pool") {
 		return
 	}
-	e = s.launch(t)
-	to = s.dial(t, e, client, s.listen(t, s.launch(t), server))
+	client = adder(t) // the other one may still be in its completion
+	to = s.dial(t, s.launch(t), client, s.listen(t, s.launch(t), server))
 	must(t, to.Post(func() {
 		_, err := call(t, client, to, number("add", 1))
 		done <- err
