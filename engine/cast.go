@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"math"
 	"sync"
 
 	"github.com/weirnet/weir/internal/fifo"
@@ -114,21 +115,50 @@ func (k *caster) put(o castOrder) {
 
 // run is the errand. On the loop.
 func (k *caster) run() {
-	for given := 0; k.take(); {
-		for s := k.following(); s != nil; s = k.following() {
-			if session.Drive(s, transport.Key{}).Cast(k.now.cast) {
-				k.loop.stats.cast.Add(1)
-			} else {
-				k.loop.stats.castRefused.Add(1)
-			}
-			if given++; given == castsPerTurn {
-				k.loop.mail.leave(&k.errand) // the others first
-				return
-			}
+	for gives := castsPerTurn; k.take(); k.finish() {
+		if gives = k.giveAll(gives); gives < 0 {
+			k.loop.mail.leave(&k.errand) // the others first
+			return
 		}
-		k.now.cast.Done()
-		k.now = castOrder{}
 	}
+}
+
+// workOff gives everything that waits, in one turn, even if the loop has not been told
+// yet. On the loop.
+func (k *caster) workOff() {
+	k.mu.Lock()
+	waiting := k.waiting.Len()
+	k.mu.Unlock()
+	if k.now.cast != nil {
+		waiting++
+	}
+	for ; waiting > 0 && k.take(); waiting-- {
+		k.giveAll(math.MaxInt)
+		k.finish()
+	}
+}
+
+// giveAll gives the message to those who have not been given it, but to so many at most.
+// It returns how many more it might have been; -1 if there may be others.
+func (k *caster) giveAll(most int) int {
+	for ; most > 0; most-- {
+		s := k.following()
+		if s == nil {
+			return most
+		}
+		if session.Drive(s, transport.Key{}).Cast(k.now.cast) {
+			k.loop.stats.cast.Add(1)
+		} else {
+			k.loop.stats.castRefused.Add(1)
+		}
+	}
+	return -1
+}
+
+// finish ends the message: everybody has been given it.
+func (k *caster) finish() {
+	k.now.cast.Done()
+	k.now = castOrder{}
 }
 
 // take begins with the next message, unless one is being given.

@@ -287,8 +287,9 @@ func (e *Engine) Serve(ctx context.Context) error {
 }
 
 // Stop begins a graceful shutdown and returns at once; handlers may call it.
-// Serve, Shutdown and Close return when it has ended. It has no time limit of its
-// own: peers that do not answer are given the linger and stall time-outs.
+// Sessions are first given what was published or broadcast before. Serve, Shutdown and
+// Close return when it has ended. It has no time limit of its own: peers that do not
+// answer are given the linger and stall time-outs.
 func (e *Engine) Stop() { e.command(orderDrain) }
 
 // Shutdown stops accepting, lets every session write what is queued and send

@@ -246,10 +246,7 @@ func (l *loop) readReady() {
 func (l *loop) takeMail() {
 	l.mail.answer()
 	order := l.order.Load()
-	if order != l.obeyed {
-		l.engine.shared.Cork.Flush()
-	}
-	l.mail.errands.RunAll() // before an order ends the sessions that they are for
+	l.mail.errands.RunAll()
 	if order != l.obeyed {
 		l.obey(order)
 	}

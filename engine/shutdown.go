@@ -109,9 +109,15 @@ func (l *loop) obey(order uint32) {
 	}
 }
 
-// sendAway ends a session because the engine ends.
+// sendAway ends a session because the engine ends. If it may drain, it is first given what
+// was sent to it before that by way of its loop, which may not have been told yet.
 func (l *loop) sendAway(c *conn) {
-	l.settle(c, c.drive().End(session.ReasonShutdown, nil, l.obeyed >= orderAbort))
+	now := l.obeyed >= orderAbort
+	if !now {
+		l.caster.workOff()
+		c.drive().Collect()
+	}
+	l.settle(c, c.drive().End(session.ReasonShutdown, nil, now))
 }
 
 // finished tells whether the loop may end.

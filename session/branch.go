@@ -79,22 +79,47 @@ const (
 // run is the branch's errand. On the loop.
 func (b *branch) run() {
 	defer b.tally.add(b.stream.room)
-	for gives := 0; ; {
-		if b.batch.messages == 0 && !b.prepare() {
+	for gives := givesPerTurn; b.batch.messages > 0 || b.prepare(); b.finish() {
+		if gives = b.giveAll(gives); gives < 0 {
+			b.stream.room.all.shared.Leave(b.loop, &b.errand) // the others first
 			return
 		}
-		for ; b.cursor < len(b.members); b.cursor++ {
-			if gives == givesPerTurn {
-				b.stream.room.all.shared.Leave(b.loop, &b.errand) // the others first
-				return
-			}
-			if m := b.members[b.cursor]; m != nil {
-				b.give(m)
-				gives++
-			}
-		}
+	}
+}
+
+// workOff gives the members everything published so far, even if the loop has not been
+// told yet, and in one turn. On the loop.
+func (b *branch) workOff() {
+	room := b.stream.room
+	room.mu.Lock()
+	until := b.total
+	room.mu.Unlock()
+	if b.reached == until {
+		return
+	}
+	defer b.tally.add(room)
+	for b.reached < until && (b.batch.messages > 0 || b.prepare()) {
+		b.giveAll(len(b.members))
 		b.finish()
 	}
+	room.all.shared.Leave(b.loop, &b.errand) // to take what has come meanwhile, or come to rest
+}
+
+// giveAll gives the batch to the members who have not been given it, but to so many at
+// most. It returns how many more it might have been; -1 if there are others.
+func (b *branch) giveAll(most int) int {
+	for ; b.cursor < len(b.members); b.cursor++ {
+		m := b.members[b.cursor]
+		if m == nil {
+			continue
+		}
+		if most == 0 {
+			return -1
+		}
+		b.give(m)
+		most--
+	}
+	return most
 }
 
 // prepare makes the next batch of what was ordered, and carries out what comes before.

@@ -8,6 +8,21 @@ import (
 // How a session is given messages of its groups: past its own queue, straight from
 // their pages. All of this is called on the loop.
 
+// Collect has the session given what its groups have published so far, and the others on
+// its loop with it: it is about to be sent away. On the loop.
+func (d Driver) Collect() {
+	s := d.s
+	s.mu.Lock()
+	var stays []*membership
+	if s.extra != nil {
+		stays = slices.Concat(s.extra.groups, s.extra.leaving)
+	}
+	s.mu.Unlock()
+	for _, m := range stays {
+		m.branch.workOff()
+	}
+}
+
 // give gives t to the kernel, if nothing is queued, and returns how many of its
 // messages are gone: the kernel has them, or their rest is queued. The others are to
 // wait for feed. It reports false if the session takes no more messages.
