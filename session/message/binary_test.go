@@ -11,4 +11,4 @@ func TestBinary(t *testing.T) {
 	messagetest.Run(t, func(l message.Limits) message.Format { return message.Binary{Limits: l} })
 }
 
-func FuzzBinary(f *testing.F) { messagetest.Fuzz(f, message.Binary{}, true) }
+func FuzzBinary(f *testing.F) { messagetest.Fuzz(f, message.Binary{}, true, hostileBinary()) }

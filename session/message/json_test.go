@@ -13,7 +13,7 @@ func TestJSON(t *testing.T) {
 	messagetest.Run(t, func(l message.Limits) message.Format { return message.JSON{Limits: l} })
 }
 
-func FuzzJSON(f *testing.F) { messagetest.Fuzz(f, message.JSON{}, false) }
+func FuzzJSON(f *testing.F) { messagetest.Fuzz(f, message.JSON{}, false, hostileJSON()) }
 
 // What we write is JSON to others.
 func TestJSONIsValid(t *testing.T) {

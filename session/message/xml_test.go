@@ -14,7 +14,7 @@ func TestXML(t *testing.T) {
 	messagetest.Run(t, func(l message.Limits) message.Format { return message.XML{Limits: l} })
 }
 
-func FuzzXML(f *testing.F) { messagetest.Fuzz(f, message.XML{}, false) }
+func FuzzXML(f *testing.F) { messagetest.Fuzz(f, message.XML{}, false, hostileXML()) }
 
 // What others may write, and mean.
 func TestXMLTaken(t *testing.T) {

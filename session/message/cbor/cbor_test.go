@@ -15,7 +15,7 @@ func TestCBOR(t *testing.T) {
 	messagetest.Run(t, func(l message.Limits) message.Format { return cbor.New(l) })
 }
 
-func FuzzCBOR(f *testing.F) { messagetest.Fuzz(f, cbor.New(message.Limits{}), false) }
+func FuzzCBOR(f *testing.F) { messagetest.Fuzz(f, cbor.New(message.Limits{}), false, hostile()) }
 
 // with returns a message of which the value under "k" is given in hexadecimal digits.
 func with(t *testing.T, value string) []byte {
@@ -76,10 +76,12 @@ func TestCBORRefused(t *testing.T) {
 	}
 }
 
-func TestHostileCBOR(t *testing.T) {
+func TestHostileCBOR(t *testing.T) { messagetest.Hostile(t, cbor.New(message.Limits{}), hostile()) }
+
+func hostile() map[string][]byte {
 	head := "\x87\x00\x60\x60\x60\x00\x00"
 	gigabyte := "\x40\x00\x00\x00"
-	messagetest.Hostile(t, cbor.New(message.Limits{}), map[string][]byte{
+	return map[string][]byte{
 		"type of 1 GiB":         []byte("\x87\x00\x7a" + gigabyte),
 		"1 GiB values":          []byte(head + "\xba" + gigabyte + "\x61k\x00"),
 		"text of 1 GiB":         []byte(head + "\xa1\x61k\x7a" + gigabyte + "s"),
@@ -90,5 +92,5 @@ func TestHostileCBOR(t *testing.T) {
 		"100,000 deep":          []byte(head + "\xa1\x61k" + strings.Repeat("\x81", 100_000)),
 		"100,000 nested values": []byte(head + "\xa1\x61k" + strings.Repeat("\xa1\x61k", 100_000)),
 		"100,000 tags":          []byte(head + "\xa1\x61k" + strings.Repeat("\xda\x77\x65\x69\x72", 100_000)),
-	})
+	}
 }

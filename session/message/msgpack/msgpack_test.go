@@ -15,7 +15,7 @@ func TestMessagePack(t *testing.T) {
 	messagetest.Run(t, func(l message.Limits) message.Format { return msgpack.Format{Limits: l} })
 }
 
-func FuzzMessagePack(f *testing.F) { messagetest.Fuzz(f, msgpack.Format{}, false) }
+func FuzzMessagePack(f *testing.F) { messagetest.Fuzz(f, msgpack.Format{}, false, hostile()) }
 
 // with returns a message of which the value under "k" is given in hexadecimal digits.
 func with(t *testing.T, value string) []byte {
@@ -81,10 +81,12 @@ func TestMessagePackRefused(t *testing.T) {
 	}
 }
 
-func TestHostileMessagePack(t *testing.T) {
+func TestHostileMessagePack(t *testing.T) { messagetest.Hostile(t, msgpack.Format{}, hostile()) }
+
+func hostile() map[string][]byte {
 	head := "\x97\x00\xa0\xa0\xa0\x00\x00"
 	gigabyte := "\x40\x00\x00\x00"
-	messagetest.Hostile(t, msgpack.Format{}, map[string][]byte{
+	return map[string][]byte{
 		"type of 1 GiB":         []byte("\x97\x00\xdb" + gigabyte),
 		"1 GiB values":          []byte(head + "\xdf" + gigabyte + "\xa1k\x00"),
 		"string of 1 GiB":       []byte(head + "\x81\xa1k\xdb" + gigabyte + "s"),
@@ -95,5 +97,5 @@ func TestHostileMessagePack(t *testing.T) {
 		"nested values, 1 GiB":  []byte(head + "\x81\xa1k\xdf" + gigabyte + "\xa1k\x00"),
 		"100,000 deep":          []byte(head + "\x81\xa1k" + strings.Repeat("\x91", 100_000)),
 		"100,000 nested values": []byte(head + "\x81\xa1k" + strings.Repeat("\x81\xa1k", 100_000)),
-	})
+	}
 }
