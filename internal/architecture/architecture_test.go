@@ -28,9 +28,10 @@ var allowed = map[string][]string{
 	"internal/inject":    {"poller", "internal/sock"},
 	"internal/memlimit":  {"golang.org/x/sys/unix"},
 
-	"session/message/rpc":     {"session", "session/frame", "session/message"},
-	"session/message/cbor":    {"session/message", "github.com/fxamacker/cbor/v2"},
-	"session/message/msgpack": {"session/message", "github.com/vmihailenco/msgpack/v5", "github.com/vmihailenco/msgpack/v5/msgpcode"},
+	"session/message/rpc":      {"session", "session/frame", "session/message"},
+	"session/message/cbor":     {"session/message", "github.com/fxamacker/cbor/v2"},
+	"session/message/msgpack":  {"session/message", "github.com/vmihailenco/msgpack/v5", "github.com/vmihailenco/msgpack/v5/msgpcode"},
+	"session/message/protobuf": {"session/message", "google.golang.org/protobuf/encoding/protowire"},
 }
 
 func TestDoorsOpenDownward(t *testing.T) {

@@ -1,6 +1,9 @@
 package message
 
-import "iter"
+import (
+	"iter"
+	"slices"
+)
 
 // Values are values with keys, in the order in which the keys were set first; formats keep
 // that order, so that the same steps give the same bytes. The zero Values are none, and ready
@@ -21,6 +24,9 @@ const fewFields = 16
 
 // Len returns how many keys there are.
 func (v *Values) Len() int { return len(v.fields) }
+
+// Grow makes room for n more keys, which must not be negative, so that memory is taken once.
+func (v *Values) Grow(n int) { v.fields = slices.Grow(v.fields, n) }
 
 // Set stores value under key, in place of an earlier one, and returns v. A new key comes last.
 // Keys are names, see CheckName; formats refuse others.

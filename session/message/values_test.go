@@ -139,3 +139,22 @@ func TestCloneIsDeep(t *testing.T) {
 		t.Errorf("values in an array: %d, %v", n, err)
 	}
 }
+
+// Grow changes no values, and what is set afterwards takes no more memory.
+func TestGrow(t *testing.T) {
+	var v message.Values
+	n := testing.AllocsPerRun(100, func() {
+		v = message.Values{}
+		v.Set("a", message.Int(1))
+		v.Grow(10)
+		for _, key := range []string{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"} {
+			v.Set(key, message.Null())
+		}
+	})
+	if n > 2 {
+		t.Errorf("%v allocations, want one before Grow and its own", n)
+	}
+	if got, err := v.GetInt("a"); v.Len() != 11 || got != 1 || err != nil {
+		t.Errorf("%d keys, a is %d, %v", v.Len(), got, err)
+	}
+}
