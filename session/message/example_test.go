@@ -41,6 +41,14 @@ func Example() {
 	// message: wrong type "symbol": have string, want int true
 }
 
+// A question becomes its answer.
+func ExampleMessage_SwapHeader() {
+	m := message.NewRequest("price", 7).From("desk").To("book").Set("symbol", message.String("WEIR"))
+	fmt.Println(m.SwapHeader().Set("price", message.Float(9.5)))
+	// Output:
+	// reply "price" from "book" to "desk" correlation 7, 2 values
+}
+
 // An error with a code is the same error at the other end.
 func ExampleMessage_Fail() {
 	soldOut := &message.Error{Code: message.CodeOwn + 1, Text: "sold out"}
