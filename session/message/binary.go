@@ -333,9 +333,7 @@ func (r *binaryReader) values(v *Values) error {
 	if err != nil {
 		return err
 	}
-	if cap(v.fields) < n {
-		v.fields = make([]field, 0, n)
-	}
+	v.Grow(n)
 	for range n {
 		key, err := r.text()
 		if err != nil {

@@ -12,3 +12,5 @@ func TestBinary(t *testing.T) {
 }
 
 func FuzzBinary(f *testing.F) { messagetest.Fuzz(f, message.Binary{}, true, hostileBinary()) }
+
+func BenchmarkBinary(b *testing.B) { messagetest.Benchmark(b, message.Binary{}) }

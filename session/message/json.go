@@ -71,7 +71,7 @@ func (w *jsonWriter) message(m *Message) error {
 		if m.Correlation <= exactMax {
 			w.out = strconv.AppendUint(w.out, m.Correlation, 10)
 		} else {
-			w.quoted(strconv.FormatUint(m.Correlation, 10))
+			w.out = append(strconv.AppendUint(append(w.out, '"'), m.Correlation, 10), '"')
 		}
 	}
 	if m.Version != 0 {

@@ -15,6 +15,8 @@ func TestJSON(t *testing.T) {
 
 func FuzzJSON(f *testing.F) { messagetest.Fuzz(f, message.JSON{}, false, hostileJSON()) }
 
+func BenchmarkJSON(b *testing.B) { messagetest.Benchmark(b, message.JSON{}) }
+
 // What we write is JSON to others.
 func TestJSONIsValid(t *testing.T) {
 	for _, n := range messagetest.Messages() {

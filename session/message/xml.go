@@ -53,12 +53,8 @@ func (w *xmlWriter) message(m *Message) error {
 			w.attribute(name.key, name.text)
 		}
 	}
-	if m.Correlation != 0 {
-		w.attribute("correlation", strconv.FormatUint(m.Correlation, 10))
-	}
-	if m.Version != 0 {
-		w.attribute("version", strconv.FormatUint(uint64(m.Version), 10))
-	}
+	w.number("correlation", m.Correlation)
+	w.number("version", uint64(m.Version))
 	w.out = append(w.out, '>')
 	if err := w.values(&m.Values); err != nil {
 		return err
@@ -68,11 +64,24 @@ func (w *xmlWriter) message(m *Message) error {
 }
 
 func (w *xmlWriter) attribute(name, text string) {
+	w.open(name)
+	w.text(text)
+	w.out = append(w.out, '"')
+}
+
+// number writes an attribute, unless n is 0.
+func (w *xmlWriter) number(name string, n uint64) {
+	if n != 0 {
+		w.open(name)
+		w.out = append(strconv.AppendUint(w.out, n, 10), '"')
+	}
+}
+
+// open begins an attribute.
+func (w *xmlWriter) open(name string) {
 	w.out = append(w.out, ' ')
 	w.out = append(w.out, name...)
 	w.out = append(w.out, `="`...)
-	w.text(text)
-	w.out = append(w.out, '"')
 }
 
 // text writes s, whose characters XML can have, for an attribute or between tags.

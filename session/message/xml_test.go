@@ -16,6 +16,8 @@ func TestXML(t *testing.T) {
 
 func FuzzXML(f *testing.F) { messagetest.Fuzz(f, message.XML{}, false, hostileXML()) }
 
+func BenchmarkXML(b *testing.B) { messagetest.Benchmark(b, message.XML{}) }
+
 // What others may write, and mean.
 func TestXMLTaken(t *testing.T) {
 	for in, want := range map[string]*message.Message{

@@ -17,6 +17,8 @@ func TestCBOR(t *testing.T) {
 
 func FuzzCBOR(f *testing.F) { messagetest.Fuzz(f, cbor.New(message.Limits{}), false, hostile()) }
 
+func BenchmarkCBOR(b *testing.B) { messagetest.Benchmark(b, cbor.New(message.Limits{})) }
+
 // with returns a message of which the value under "k" is given in hexadecimal digits.
 func with(t *testing.T, value string) []byte {
 	t.Helper()

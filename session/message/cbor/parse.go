@@ -141,6 +141,7 @@ func (r *reader) values(v *message.Values, n uint64) error {
 	if err := r.budget.Values(int(n)); err != nil {
 		return err
 	}
+	v.Grow(int(n)) // each has two bytes at least
 	for range n {
 		key, err := r.text()
 		if err != nil {

@@ -17,6 +17,8 @@ func TestMessagePack(t *testing.T) {
 
 func FuzzMessagePack(f *testing.F) { messagetest.Fuzz(f, msgpack.Format{}, false, hostile()) }
 
+func BenchmarkMessagePack(b *testing.B) { messagetest.Benchmark(b, msgpack.Format{}) }
+
 // with returns a message of which the value under "k" is given in hexadecimal digits.
 func with(t *testing.T, value string) []byte {
 	t.Helper()

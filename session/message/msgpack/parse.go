@@ -199,6 +199,7 @@ func (r *reader) values(v *message.Values) error {
 	if err := r.count(n, 2); err != nil {
 		return err
 	}
+	v.Grow(n)
 	for range n {
 		key, err := r.text()
 		if err != nil {

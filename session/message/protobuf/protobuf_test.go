@@ -20,6 +20,8 @@ func TestProtobuf(t *testing.T) {
 
 func FuzzProtobuf(f *testing.F) { messagetest.Fuzz(f, protobuf.Format{}, false, hostile()) }
 
+func BenchmarkProtobuf(b *testing.B) { messagetest.Benchmark(b, protobuf.Format{}) }
+
 // Where the writer has guessed a length that takes more bytes, or fewer, than the right one.
 func TestProtobufLengths(t *testing.T) {
 	for _, n := range []int{0, 1, 40, 60, 61, 62, 63, 64, 100, 120, 127, 128, 129, 1000} {
