@@ -6,11 +6,9 @@ MODULES      = . benchmarks
 UNIXES       = darwin/amd64 darwin/arm64 freebsd/amd64 netbsd/amd64 openbsd/amd64 dragonfly/amd64
 LINUXES      = linux/arm64 linux/riscv64 linux/s390x linux/386
 FUZZTIME    ?= 20s
-SEED        ?= 1
 N           ?= 2000
-DURATION    ?= 60s
 
-.PHONY: help test race lint cross fuzz sim sim-fresh sim-shrink sim-mutants sim-mutants-quick bench bench-compare bench-report bench-micro big faults faults-quick ci rest
+.PHONY: help test race lint cross fuzz sim sim-fresh sim-shrink sim-mutants sim-mutants-quick bench bench-compare bench-report bench-micro big faults faults-quick soak ci rest
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -43,13 +41,13 @@ fuzz: ## every fuzz target for FUZZTIME each
 	done
 
 sim: ## N simulations from SEED on
-	$(GO) test ./engine/enginetest -run '^TestSimulation$$' -count=1 -timeout 30m -seed=$(SEED) -seeds=$(N)
+	$(GO) test ./engine/enginetest -run '^TestSimulation$$' -count=1 -timeout 30m -seed=$(or $(SEED),1) -seeds=$(N)
 
-sim-fresh: ## simulations of seeds that nobody has seen, for DURATION
-	$(GO) test ./engine/enginetest -run '^TestSimulation$$' -count=1 -timeout 0 -for=$(DURATION)
+sim-fresh: ## simulations of seeds that nobody has seen, for DURATION, a minute
+	$(GO) test ./engine/enginetest -run '^TestSimulation$$' -count=1 -timeout 0 -for=$(or $(DURATION),60s)
 
 sim-shrink: ## look for a smaller history that fails as SEED does, also if that ends the process
-	$(GO) test ./engine/enginetest -run '^TestShrink$$' -count=1 -timeout 30m -v -shrink-seed=$(SEED) -shrink=5m
+	$(GO) test ./engine/enginetest -run '^TestShrink$$' -count=1 -timeout 30m -v -shrink-seed=$(or $(SEED),1) -shrink=5m
 
 sim-mutants: ## put known bugs back, one at a time, and name the seed that catches each; about six minutes
 	$(GO) run ./internal/mutants
@@ -80,6 +78,9 @@ faults: ## inject every fault of the harness into weir's modes; about four minut
 
 faults-quick: ## fewer faults with wider bounds; about a minute; fails if weir does not meet a row
 	cd benchmarks && $(GO) run ./faults -quick
+
+soak: ## a mix of everything for DURATION, ten minutes; fails if anything grows or is lost; SEED= repeats one
+	$(GO) run ./internal/soak -duration $(or $(DURATION),10m) $(if $(SEED),-seed $(SEED))
 
 ci: test rest ## everything that CI checks; within twenty minutes from cold
 
