@@ -43,8 +43,13 @@ func BenchmarkDispatch(b *testing.B) {
 				took = append(took, time.Since(start)-time.Duration(readAt.Load()))
 				_ = s.Send(f.Bytes())
 			})
-			v := launch(b, engine.WithMode(mode), engine.WithDeps(inject.Deps{Sockets: stampingSockets{sock.Kernel(), start, &readAt}}))
-			c := dialTo(b, v.listen("tcp4", session.Framed(h, frame.Lines())).Addr())
+			sockets := stampingSockets{sock.Kernel(), start, &readAt}
+			e, err := engine.New(engine.WithMode(mode), engine.WithLogger(engine.NoLog{}), engine.WithDeps(inject.Deps{Sockets: sockets}))
+			must(b, err)
+			b.Cleanup(func() { _ = e.Close() })
+			l, err := e.Listen("tcp4", "127.0.0.1:0", session.Framed(h, frame.Lines()))
+			must(b, err)
+			c := dialTo(b, l.Addr())
 			message := make([]byte, 64)
 			message[63] = '\n'
 			for b.Loop() {
