@@ -66,8 +66,8 @@ bench-report: ## the page of results that were kept: FILES=results/a.jsonl (belo
 	@if [ -z "$(FILES)" ]; then echo "make bench-report FILES=results/echo.jsonl"; exit 1; fi
 	cd benchmarks && $(GO) run . report $(if $(OUT),-o $(OUT)) $(FILES)
 
-bench-micro: ## the benchmarks beside the code, with one, two and four processors; BENCH=pattern
-	$(GO) test -run '^$$' -bench '$(or $(BENCH),.)' -cpu 1,2,4 -benchtime $(or $(BENCHTIME),100ms) ./buffer ./poller ./session/... ./engine ./internal/...
+bench-micro: ## the benchmarks beside the code, with one, two and four processors; a minute; BENCH=pattern COUNT=5
+	$(GO) test -p 1 -run '^$$' -bench '$(or $(BENCH),.)' -cpu 1,2,4 -benchtime $(or $(BENCHTIME),100ms) -count $(or $(COUNT),1) ./buffer ./poller ./session/... ./engine ./internal/...
 
 big: ## the tests that are too big for `make test`, at full size; about three minutes
 	$(GO) test ./engine -run 'Big|Volume|LongStream|IDs|Fault|Order|Backpressure' -count=1 -timeout 30m -v -big
