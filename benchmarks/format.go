@@ -12,6 +12,18 @@ func ratioText(r float64) string {
 	return fmt.Sprintf("%.3f", r)
 }
 
+// timesText is a ratio for readers: two decimals where it is near one, three digits else.
+func timesText(r float64) string {
+	switch {
+	case r >= 99.5:
+		return fmt.Sprintf("%.0f", r)
+	case r >= 9.995:
+		return fmt.Sprintf("%.1f", r)
+	default:
+		return fmt.Sprintf("%.2f", r)
+	}
+}
+
 func rangeText(r interval) string {
 	if r == (interval{}) {
 		return "–"
@@ -107,6 +119,6 @@ func nanosecondsText(ns float64) string {
 	case ns < 1000:
 		return fmt.Sprintf("%.0f ns", ns)
 	default:
-		return fmt.Sprintf("%.2f µs", ns/1e3)
+		return threeDigits(ns/1e3) + " µs"
 	}
 }

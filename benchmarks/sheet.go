@@ -12,9 +12,12 @@ import (
 // The report as a page: what results say, in the order in which it is read.
 //
 //	sheet.go          the page, and what was measured where
+//	sheet_short.go    the summary
 //	sheet_glance.go   all cells at a glance
-//	sheet_test*.go    a section for each test, a group for each cell
-//	sheet_idle.go     memory of idle connections
+//	losses.go         where weir loses
+//	sheet_cells.go    a section for each test, a group for each cell
+//	sheet_memory.go   memory, of idle connections and of subscribers
+//	sheet_compare.go  two commits
 //	describe.go       the words
 
 // writeSheet makes the page of one or more runs.
@@ -24,8 +27,6 @@ func writeSheet(w io.Writer, runs []*results) error {
 		Lead: []string{
 			"weir, a networking engine for Go, beside bare event loops that do the same work (the floor), package net, other engines and C++ Asio. " +
 				"Each serves in a process of its own, the load runs in another, over 127.0.0.1. In a round each gets its turn, and the next round begins with another one, so that a slow minute of the machine hits all.",
-			"Every dot is one round. A ratio is the median of the ratios within rounds, with its 95 % bootstrap interval. Coloured is what lies wholly on one side of 1; " +
-				"of twenty comparisons between equals, one would too. What two processes of the same program differ by is in the row “floor again”.",
 		},
 		Foot: []string{
 			"The method, and how to repeat this, is in benchmarks/README.md. All figures follow from the JSON lines that are named above.",
@@ -55,8 +56,15 @@ func (r *results) sections() []page.Section {
 	var all []page.Section
 	if r.compare.Ref != "" {
 		all = append(all, r.compareSection())
-	} else if s := r.glance(); len(s.Groups) > 0 {
-		all = append(all, s)
+	} else {
+		for _, s := range []page.Section{r.short(), r.glance()} {
+			if len(s.Groups) > 0 {
+				all = append(all, s)
+			}
+		}
+		if r.rivalled() {
+			all = append(all, r.lossSection())
+		}
 	}
 	for _, test := range r.tests() {
 		all = append(all, r.testSection(test))

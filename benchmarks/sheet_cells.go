@@ -32,7 +32,7 @@ func (r *results) cellGroup(f field) page.Group {
 	} else {
 		g.Charts = append(g.Charts, throughputChart(f, all))
 	}
-	g.Charts = append(g.Charts, latencyChart(f, all))
+	g.Charts = append(g.Charts, latencyChart(f, all), processorChart(f, all))
 	g.Tables = append(g.Tables, r.measuredTable(f, all).WithoutEmpty(), ratioTable(f).WithoutEmpty())
 	if t := r.callsTable(f); len(t.Rows) > 0 {
 		g.Detail = append(g.Detail, t)
@@ -74,6 +74,20 @@ func throughputChart(f field, all []summary) page.Chart {
 		for _, o := range f.rounds[s.Contender] {
 			row.Values = append(row.Values, o.perSecond*each)
 		}
+		c.Rows = append(c.Rows, row)
+	}
+	return c
+}
+
+// processorChart is what an operation costs the server.
+func processorChart(f field, all []summary) page.Chart {
+	c := page.Strip{Title: "server CPU per " + textOf(f.test).operation, Label: nanosecondsText, Tick: axisDuration, Note: "less is better; dots: rounds; line: median"}
+	for _, s := range all {
+		row := page.StripRow{Label: labelOf(f.test, s.Contender), Kind: kindOf(f.test, s.Contender)}
+		for _, o := range f.rounds[s.Contender] {
+			row.Values = append(row.Values, o.cpu())
+		}
+		row.Middle, row.Low, row.High = s.CPU, bootstrap(row.Values).Low, bootstrap(row.Values).High
 		c.Rows = append(c.Rows, row)
 	}
 	return c
@@ -276,6 +290,6 @@ func ratioCell(r ratio, less bool) page.Cell {
 		return page.Cell{Text: "–"}
 	}
 	return page.Cell{
-		Text: fmt.Sprintf("%.2f", r.Median), Small: fmt.Sprintf("%.2f–%.2f", r.Range.Low, r.Range.High), Verdict: verdict(r, less),
+		Text: timesText(r.Median), Small: timesText(r.Range.Low) + "–" + timesText(r.Range.High), Verdict: verdict(r, less),
 	}
 }

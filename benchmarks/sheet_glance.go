@@ -25,25 +25,28 @@ func (r *results) glance() page.Section {
 		Text: []string{
 			"By how much weir is ahead (right of the line) or behind (left of it), cell by cell. A grey ring is a difference that the rounds do not show. " +
 				"The best rival is chosen for each cell and each question anew, from what these rounds say: so it is a little luckier than it is good.",
+			"In the charts of the tests every dot is one round. A ratio is the median of the ratios within rounds, with its 95 % bootstrap interval. Coloured is what lies wholly on one side of 1; " +
+				"of twenty comparisons between equals, one would too. What two processes of the same program differ by is in the row “floor again”.",
+			cellNames(r.fields()),
 		},
 	}
 	fields := r.fields()
-	anyRival := slices.ContainsFunc(fields, func(f field) bool { return f.best(throughput, isRival) != "" })
+	anyRival := r.rivalled()
 	for i, mode := range modeNames {
 		g := page.Group{Title: fmt.Sprintf("weir, mode %s", mode)}
 		if i == 0 {
 			g.Title += " (the default)"
 		}
 		if anyRival {
-			g.Text = r.score(fields, i)
 			g.Charts = append(g.Charts,
 				r.forest(fields, i, "Throughput; p99 at a fixed rate", "right: weir is better than the best Go rival", nil, isRival),
 				r.forest(fields, i, "p99", "right: weir's is shorter than the best Go rival's", &tail, isRival),
+				r.forest(onlyAtARate(fields), i, "p99.9 at a fixed rate", "right: weir's is shorter than the best Go rival's", &farTail, isRival),
 				r.forest(fields, i, "Server CPU per operation", "right: weir uses less than the thriftiest Go rival", &processor, isRival))
 		}
 		g.Charts = append(g.Charts,
-			r.forest(fields, i, "Against the floor: throughput; p99 at a rate", "right: better than bare loops", nil, func(n string) bool { return n == "floor" }),
-			r.forest(fields, i, "Against the floor: server CPU", "right: less than bare loops", &processor, func(n string) bool { return n == "floor" }),
+			r.forest(fields, i, "Against the floor: throughput; p99 at a rate", "right: better than bare loops", nil, isFloorItself),
+			r.forest(fields, i, "Against the floor: server CPU", "right: less than bare loops", &processor, isFloorItself),
 			r.forest(fields, i, "Against C++ Asio: throughput; p99 at a rate", "right: better than Asio", nil, func(n string) bool { return n == "asio" }))
 		g.Charts = slices.DeleteFunc(g.Charts, func(c page.Chart) bool { return len(c.(page.Forest).Rows) == 0 })
 		if len(g.Charts) > 0 {
@@ -51,6 +54,16 @@ func (r *results) glance() page.Section {
 		}
 	}
 	return s
+}
+
+// rivalled says whether any rival took part.
+func (r *results) rivalled() bool {
+	return slices.ContainsFunc(r.fields(), func(f field) bool { return f.best(throughput, isRival) != "" })
+}
+
+// onlyAtARate leaves out the closed loops, whose far tail says little.
+func onlyAtARate(fields []field) []field {
+	return slices.DeleteFunc(slices.Clone(fields), func(f field) bool { return f.test != openTest && f.test != paceTest })
 }
 
 // forest compares one of our modes with the best of some, in each cell. Without an aspect
@@ -79,55 +92,15 @@ func (r *results) forest(fields []field, mode int, title, note string, a *aspect
 	return f
 }
 
-// score counts cells against each rival, in words.
-func (r *results) score(fields []field, mode int) string {
-	var rivals []string
+// cellNames explains how cells are called, with those that are there.
+func cellNames(fields []field) string {
+	text := "How cells are called:"
+	seen := map[string]bool{}
 	for _, f := range fields {
-		for _, name := range f.names {
-			if isRival(name) && !slices.Contains(rivals, name) {
-				rivals = append(rivals, name)
-			}
+		if !seen[f.test] {
+			seen[f.test] = true
+			text += fmt.Sprintf(" %s %s: %s;", textOf(f.test).short, f.cell, describeCell(f.test, f.cell))
 		}
 	}
-	var parts []string
-	for _, rival := range rivals {
-		var ahead, behind, equal int
-		for _, f := range fields {
-			ours := ourModes(f.test)[mode]
-			switch verdict(f.advantage(ours, rival, mainAspect(f.test)), false) {
-			case page.Better:
-				ahead++
-			case page.Worse:
-				behind++
-			case page.Same:
-				equal++
-			}
-		}
-		if ahead+behind+equal > 0 {
-			parts = append(parts, fmt.Sprintf("%s %d, %d, %d", rival, ahead, equal, behind))
-		}
-	}
-	if len(parts) == 0 {
-		return ""
-	}
-	text := "Cells ahead, not told apart, behind: " + strings.Join(parts, "; ") + "."
-	if mean, n := r.echoMean(fields, mode); n > 1 {
-		text += fmt.Sprintf(" Geometric mean over %d echo cells with 10 to 1000 connections, to the best Go rival: %.2f×.", n, mean)
-	}
-	return text
-}
-
-// echoMean is over the closed loops with 10 to 1000 connections.
-func (r *results) echoMean(fields []field, mode int) (mean float64, cells int) {
-	var xs []float64
-	for _, f := range fields {
-		c, err := parseCell(f.cell)
-		if f.test != echoTest || err != nil || c.Connections < 10 || c.Connections > 1000 {
-			continue
-		}
-		if x := f.advantage(ourModes(f.test)[mode], f.best(throughput, isRival), throughput); x.Median > 0 {
-			xs = append(xs, x.Median)
-		}
-	}
-	return geometricMean(xs), len(xs)
+	return strings.TrimSuffix(text, ";") + "."
 }

@@ -5,7 +5,6 @@ import (
 	"math"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/weirnet/weir/benchmarks/internal/page"
@@ -113,11 +112,42 @@ func TestGlanceComparesWithTheBestRival(t *testing.T) {
 	if len(forest.Rows) != 1 || forest.Rows[0].Middle != 1.5 || forest.Rows[0].Label != "echo 10x64x1" {
 		t.Errorf("%+v", forest.Rows)
 	}
-	if text := r.score(r.fields(), 0); !strings.Contains(text, "std 1, 0, 0; gnet 1, 0, 0") {
-		t.Errorf("score: %s", text)
+}
+
+// The summary says how much better, as a mean of the cells that a question is about, and
+// counts cells by their intervals.
+func TestSummaryCountsCells(t *testing.T) {
+	near, lone := cellsNamed("10x64x1")[0], cellsNamed("1x64x1")[0]
+	r := &results{observations: slices.Concat(
+		samplesOf(near, "floor", 400, 400, 400), samplesOf(near, "weir-pool", 300, 300, 300), samplesOf(near, "std", 100, 100, 100),
+		samplesOf(near, "gnet", 200, 200, 200),
+		samplesOf(lone, "weir-pool", 10, 10, 10), samplesOf(lone, "std", 20, 20, 20))}
+	fields := r.fields()
+	q := question{"", manyConnections, &throughput, isRival}
+	if got := q.answer(fields, 0); math.Abs(got.mean-1.5) > 1e-9 || got.ahead != 1 || got.cells() != 1 {
+		t.Errorf("to the best rival: %+v", got)
 	}
-	if mean, n := r.echoMean(r.fields(), 0); n != 1 || math.Abs(mean-1.5) > 1e-9 {
-		t.Errorf("mean %v of %d", mean, n)
+	q.may = isFloorItself
+	if got := q.answer(fields, 0); math.Abs(got.mean-0.75) > 1e-9 || got.behind != 1 || got.cell().Verdict != page.Worse {
+		t.Errorf("to the floor: %+v", got)
+	}
+	if got := q.answer(fields, 1); got.cells() != 0 || got.cell().Text != "–" {
+		t.Errorf("of a mode that took no part: %+v", got)
+	}
+	cells := map[string]string{}
+	for _, row := range rivalTable(fields).Rows {
+		cells[row.Label] = row.Cells[0].Text
+	}
+	if cells["std"] != "1 / 0 / 1" || cells["gnet"] != "1 / 0 / 0" || cells["floor"] != "0 / 0 / 1" {
+		t.Errorf("counts: %v", cells)
+	}
+}
+
+func TestRatiosHaveFewDigits(t *testing.T) {
+	for r, want := range map[float64]string{0.004: "0.00", 1.234: "1.23", 9.99: "9.99", 12.34: "12.3", 374.97: "375"} {
+		if got := timesText(r); got != want {
+			t.Errorf("%v: %s, want %s", r, got, want)
+		}
 	}
 }
 

@@ -15,7 +15,7 @@ const (
 	width      = 360.0
 	labelMin   = 60.0
 	labelMax   = 170.0
-	charWidth  = 6.9 // of a label's letters, about
+	charWidth  = 7.3 // of a label's letters, about
 	gap        = 7.0
 	titleSpace = 22.0
 	rowHeight  = 19.0

@@ -75,7 +75,12 @@ func (a axis) apart(ticks []float64, backwards bool) []float64 {
 	return kept
 }
 
-func (r ForestRow) value() string { return fmt.Sprintf("%.2f×", r.Middle) }
+func (r ForestRow) value() string {
+	if r.Middle >= 9.995 {
+		return fmt.Sprintf("%.1f×", r.Middle)
+	}
+	return fmt.Sprintf("%.2f×", r.Middle)
+}
 
 func (r ForestRow) verdict() Verdict {
 	switch {

@@ -68,6 +68,7 @@ type Table struct {
 	Head    []string
 	Rows    []Row
 	Prose   bool // cells are sentences, which wrap
+	Long    bool // labels are sentences, which wrap
 }
 
 // Row is one line of a table.
@@ -87,7 +88,7 @@ func (t Table) WithoutEmpty() Table {
 			}
 		}
 	}
-	kept := Table{Caption: t.Caption, Prose: t.Prose}
+	kept := Table{Caption: t.Caption, Prose: t.Prose, Long: t.Long}
 	for i, h := range t.Head {
 		if i == 0 || says[i] {
 			kept.Head = append(kept.Head, h)
