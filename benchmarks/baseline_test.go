@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -36,29 +37,28 @@ func TestBaselineRestatesTheRows(t *testing.T) {
 	}
 }
 
-// The tables that docs/baseline.md shows are those of the results it names.
-func TestBaselinePageHoldsWhatTheResultsSay(t *testing.T) {
-	page, err := os.ReadFile(filepath.Join("..", "docs", "baseline.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	names := 0
-	for part := range strings.SplitSeq(string(page), "<!-- baseline ") {
-		name, rest, ok := strings.Cut(part, " -->\n")
-		if !ok || !strings.HasSuffix(name, ".jsonl") {
-			continue
+// tableOnPage is a table in Markdown that a command has printed, of a file of results.
+var tableOnPage = regexp.MustCompile(`(?s)<!-- (baseline|micro) (\S+) -->\n(.*?)<!-- end -->`)
+
+// The tables that pages show are those of the results they name.
+func TestPagesHoldWhatTheResultsSay(t *testing.T) {
+	commands := map[string]func(args []string, out, log io.Writer) error{"baseline": baselineCommand, "micro": microCommand}
+	for path, tables := range map[string]int{filepath.Join("..", "docs", "baseline.md"): 1, "README.md": 1} {
+		page, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
 		}
-		names++
-		shown, _, ended := strings.Cut(rest, "<!-- end -->")
-		var want bytes.Buffer
-		if err := baselineCommand([]string{filepath.Join("results", name)}, &want, io.Discard); err != nil || !ended {
-			t.Fatal(name, err, ended)
+		found := tableOnPage.FindAllStringSubmatch(string(page), -1)
+		if len(found) < tables {
+			t.Errorf("%s has %d tables of results, want %d", path, len(found), tables)
 		}
-		if strings.TrimSpace(shown) != strings.TrimSpace(want.String()) {
-			t.Errorf("what stands there of %s is not what `go run . baseline results/%s` prints", name, name)
+		for _, m := range found {
+			var want bytes.Buffer
+			if err := commands[m[1]]([]string{filepath.Join("results", m[2])}, &want, io.Discard); err != nil {
+				t.Error(path, err)
+			} else if strings.TrimSpace(m[3]) != strings.TrimSpace(want.String()) {
+				t.Errorf("%s: what stands there of %s is not what `go run . %s results/%s` prints", path, m[2], m[1], m[2])
+			}
 		}
-	}
-	if names == 0 {
-		t.Error("no results are named")
 	}
 }

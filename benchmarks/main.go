@@ -84,7 +84,9 @@ func measure(ctx context.Context, command string, args []string, out, log io.Wri
 		return reportCommand(args, out, log)
 	case "baseline":
 		return baselineCommand(args, out, log)
+	case "micro":
+		return microCommand(args, out, log)
 	default:
-		return fmt.Errorf("unknown command %q: want suite, compare, report, baseline, echo, churn, idle, spin, fanout or rpc", command)
+		return fmt.Errorf("unknown command %q: want suite, compare, report, baseline, micro, echo, churn, idle, spin, fanout or rpc", command)
 	}
 }
