@@ -60,9 +60,19 @@ func Attach(address string, stdin io.WriteCloser, stdout io.Reader) *Process {
 // PID is the number of the process.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
-// Use is what the server has used so far.
+// Use is what the server has used so far. Its processor time is that of this moment, where
+// the system tells it of other processes: a server under load is late to answer, and how late
+// depends on how it schedules.
 func (p *Process) Use() (Usage, error) {
+	var cpu time.Duration
+	known := false
+	if p.cmd != nil {
+		cpu, known = processorTimeOf(p.PID())
+	}
 	r, err := p.ask("use")
+	if known {
+		r.Usage.CPU = cpu
+	}
 	return r.Usage, err
 }
 
