@@ -48,11 +48,11 @@ func (r *results) lossSection() page.Section {
 		s.Text = append(s.Text, "There is none in this run.")
 		return s
 	}
-	t := page.Table{Head: []string{"", "mode", "in", "to", "times as good"}}
+	t := page.Table{Head: []string{"", "times as good", "in", "as", "mode"}}
 	for _, l := range all {
 		t.Rows = append(t.Rows, page.Row{
 			Label: textOf(l.test).short + " " + l.cell,
-			Cells: []page.Cell{{Text: labelOf(l.test, l.ours)}, {Text: l.aspect}, {Text: l.rival}, ratioCell(l.ahead, false)},
+			Cells: []page.Cell{ratioCell(l.ahead, false), {Text: l.aspect}, {Text: l.rival}, {Text: labelOf(l.test, l.ours)}},
 		})
 	}
 	s.Groups = append(s.Groups, page.Group{Tables: []page.Table{t}})

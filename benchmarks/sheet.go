@@ -166,7 +166,17 @@ func (r *results) contenderSection() page.Section {
 // describedContenders are those that took part. Results from before they were described
 // there are described as they are now.
 func (r *results) describedContenders(hubs bool) []aboutLine {
-	abouts := slices.DeleteFunc(slices.Clone(r.abouts), func(a aboutLine) bool { return a.Hub != hubs })
+	var abouts []aboutLine
+	for _, a := range r.abouts {
+		at := slices.IndexFunc(abouts, func(b aboutLine) bool { return a.Contender == b.Contender })
+		switch {
+		case a.Hub != hubs:
+		case at >= 0:
+			abouts[at] = a // with its version
+		default:
+			abouts = append(abouts, a)
+		}
+	}
 	if len(abouts) > 0 {
 		return abouts
 	}

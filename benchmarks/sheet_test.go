@@ -162,3 +162,12 @@ func TestSystemCallsAreShownByName(t *testing.T) {
 		t.Errorf("%+v", table)
 	}
 }
+
+// What a program says that it is, once it runs, takes the place of what was known before.
+func TestContendersAreDescribedOnce(t *testing.T) {
+	r := &results{abouts: []aboutLine{{"asio", false, "C++"}, {"floor", false, "bare"}, {"weir", true, "a group"}, {"asio", false, "C++; asio 1.2"}}}
+	want := []aboutLine{{"asio", false, "C++; asio 1.2"}, {"floor", false, "bare"}}
+	if got := r.describedContenders(false); !slices.Equal(got, want) {
+		t.Errorf("got %v", got)
+	}
+}

@@ -132,6 +132,18 @@ func (s *suite) describe(out io.Writer) {
 	}
 }
 
+// versions records what programs of others' say that they are, once they run.
+func (s *suite) versions(servers []*server) {
+	for _, x := range servers {
+		c, err := find(x.name)
+		if err != nil || x.Version == "" {
+			continue
+		}
+		s.results.write("about", aboutLine{x.name, false, c.about + "; " + x.Version})
+		fmt.Fprintf(s.log, "%s is %s\n", x.name, x.Version)
+	}
+}
+
 // prepareCounter looks for something that counts system calls.
 func (s *suite) prepareCounter(ctx context.Context) {
 	if !s.plan.calls {

@@ -26,6 +26,7 @@ func (s *suite) echo(ctx context.Context, part echoPart) error {
 	if err != nil {
 		return interrupted(ctx, err)
 	}
+	s.versions(b.servers)
 	for _, c := range part.cells {
 		if c, err = resolve(c, s.results.seen.observations); err != nil {
 			s.miss(c.String(), err) // no rival is there

@@ -50,7 +50,7 @@ func (f Forest) SVG() template.HTML {
 }
 
 // tickSpace is how far apart ticks must be, so that their labels do not touch.
-const tickSpace = 32.0
+const tickSpace = 37.0
 
 // apart are those ticks that are far enough from each other and from one. They are taken
 // from one outwards: backwards if they lie below it.
