@@ -151,8 +151,8 @@ func TestGrow(t *testing.T) {
 			v.Set(key, message.Null())
 		}
 	})
-	if n > 2 {
-		t.Errorf("%v allocations, want one before Grow and its own", n)
+	if n > 3 { // one before Grow and its own, to which the race detector adds one
+		t.Errorf("%v allocations, without Grow there are 5", n)
 	}
 	if got, err := v.GetInt("a"); v.Len() != 11 || got != 1 || err != nil {
 		t.Errorf("%d keys, a is %d, %v", v.Len(), got, err)
