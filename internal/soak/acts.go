@@ -276,7 +276,10 @@ func (a visits) play(ctx context.Context, s *stage) error {
 		return err
 	}
 	v := st.Clients.Visits
-	s.note(func(b *books) { b.connections += int64(v.Connected) })
+	s.note(func(b *books) {
+		b.connections += int64(v.Connected)
+		b.unsent += int64(v.Unsent)
+	})
 	if v.Error != "" || v.Connected != a.Clients {
 		return fmt.Errorf("%d of %d connected: %s", v.Connected, a.Clients, v.Error)
 	}

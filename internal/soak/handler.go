@@ -83,11 +83,7 @@ func (h *handler) OnMessage(s *session.Session, f session.Frame) {
 			return
 		}
 	case verbNarrow:
-		t, err := s.TCP()
-		if err == nil {
-			err = t.SetWriteBuffer(narrowBytes)
-		}
-		if err != nil {
+		if err := narrow(s); err != nil {
 			h.refuse(s, err)
 			return
 		}
@@ -103,6 +99,15 @@ func (h *handler) OnMessage(s *session.Session, f session.Frame) {
 		return
 	}
 	h.answered.Add(headBytes + int64(len(p)))
+}
+
+// narrow has the kernel keep little of what a session sends.
+func narrow(s *session.Session) error {
+	t, err := s.TCP()
+	if err != nil {
+		return err
+	}
+	return t.SetWriteBuffer(narrowBytes)
 }
 
 // refuse ends a session that does not get its answer.

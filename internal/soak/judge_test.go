@@ -17,8 +17,8 @@ func aSoak(seed uint64, change func(s *sample, hours float64)) *subject {
 	random := rand.New(rand.NewPCG(seed, 9))
 	noise := func(most int64) int64 { return random.Int64N(most) }
 	x := &subject{name: poolServer, probe: new(probe)}
-	for i := range 120 {
-		at := time.Duration(i) * 15 * time.Second
+	for i := range 60 {
+		at := time.Duration(i) * 30 * time.Second
 		s := sample{
 			at: at, resident: 10*mebi + noise(mebi/2), heap: 2*mebi + noise(50_000), buffers: 128 << 10,
 			descriptors: 16, goroutines: 12, threads: 9 + int(noise(2)), sessions: probeLinks,
@@ -45,7 +45,7 @@ func judged(x *subject) string {
 }
 
 func TestJudgePassesWhatStays(t *testing.T) {
-	for seed := range uint64(5) {
+	for seed := range uint64(3) {
 		if got := judged(aSoak(seed, func(*sample, float64) {})); got != "" {
 			t.Errorf("seed %d: %s", seed, got)
 		}
@@ -62,7 +62,7 @@ func TestJudgeFindsWhatGrows(t *testing.T) {
 		"descriptors":         func(s *sample, hours float64) { s.descriptors += int(hours * 30) },
 		"goroutines":          func(s *sample, hours float64) { s.goroutines += int(hours * 30) },
 		"threads":             func(s *sample, hours float64) { s.threads += int(hours * 60) },
-		"p99 ÷ package net's": func(s *sample, hours float64) { s.p99 += time.Duration(hours * 12 * float64(time.Millisecond)) },
+		"p99 ÷ package net's": func(s *sample, hours float64) { s.p99 += time.Duration(hours * 30 * float64(time.Millisecond)) },
 	} {
 		got := judged(aSoak(1, plant))
 		if !strings.HasPrefix(got, "pool: "+what+" grows by ") || strings.Count(got, "\n") != 1 {

@@ -39,8 +39,8 @@ func (s *soaking) report(c clientsState) {
 	for _, x := range s.subjects {
 		if x.stage != nil {
 			b := &x.stage.books
-			fmt.Fprintf(out, "  %s: %d cycles, %d connections, %d messages published, %d to members, closed %v\n",
-				x.name, len(x.samples), b.connections, b.published, b.dueLeast, b.closed)
+			fmt.Fprintf(out, "  %s: %d cycles, %d connections, %d messages published, %d to members, %d of visitors were unsent, closed %v\n",
+				x.name, len(x.samples), b.connections, b.published, b.dueLeast, b.unsent, b.closed)
 		}
 	}
 	fmt.Fprintf(out, "  the mortal server ended %d times; of %d messages of its clients %d came back, %d were reported unsent, %d were with a session that ended\n",

@@ -27,12 +27,10 @@ type sample struct {
 	busyP99  time.Duration // of the probe during the acts before
 }
 
-// settleMax is how long a subject may take to be back where it was.
-const settleMax = 10 * time.Second
-
-// sample has the subject rest and looks at it. If it has a base, that is waited for.
-func (x *subject) sample(ctx context.Context, plainP99 time.Duration) (got sample, st state, err error) {
-	ctx, cancel := context.WithTimeout(ctx, settleMax)
+// sample has the subject rest and looks at it. If it has a base, that is
+// waited for.
+func (x *subject) sample(ctx context.Context, within, plainP99 time.Duration) (got sample, st state, err error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	_ = await(ctx, func() bool { // a subject that does not come back is told by disagreements
 		got, _, err = x.look("state")

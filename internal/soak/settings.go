@@ -56,6 +56,15 @@ func (s settings) frameTimeout() time.Duration {
 	return time.Second
 }
 
+// settle is how long a process may take to be back where it was: idle workers end one or
+// two seconds after their last work.
+func (s settings) settle() time.Duration {
+	if s.small {
+		return 4 * time.Second
+	}
+	return 10 * time.Second
+}
+
 // members is how many clients the clients' process has.
 func (s settings) members() int {
 	if s.small {

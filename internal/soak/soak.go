@@ -14,7 +14,8 @@ import (
 // A soak is cycles, each the same list of acts with sizes and order drawn anew:
 //
 //  1. acts are played to the servers, several side by side, and the probes go on
-//  2. everybody but the probes leaves, and all sessions but theirs must be gone
+//  2. the lasting clients are silent; everybody else leaves, and no session must be left
+//     of those who left
 //  3. the probes measure, with nothing else going on
 //  4. they rest, garbage is collected, and samples are taken: at these moments
 //     everything is as it was at those before, if nothing leaks
@@ -237,6 +238,10 @@ func (s *soaking) fail(cycle int, where string, err error) {
 
 // rest is steps 2 to 5. The error is why there is nothing more to look at.
 func (s *soaking) rest(ctx context.Context, cycle int) error {
+	if err := s.crowd.ask(new(state), rest); err != nil {
+		return err
+	}
+	defer s.crowd.ask(new(state), "go") // if it is gone, that will be noticed
 	for _, x := range s.subjects {
 		if err := x.deserted(ctx); err != nil {
 			return err
@@ -245,9 +250,8 @@ func (s *soaking) rest(ctx context.Context, cycle int) error {
 	if err := s.measure(ctx); err != nil {
 		return err
 	}
-	defer s.crowd.ask(new(state), "go") // if it is gone, that will be noticed
 	for _, x := range s.subjects {
-		got, st, err := x.sample(ctx, s.plain.calm)
+		got, st, err := x.sample(ctx, s.settle(), s.plain.calm)
 		if err != nil {
 			return err
 		}

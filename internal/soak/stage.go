@@ -24,6 +24,7 @@ type stage struct {
 type books struct {
 	connections int64            // that were made
 	closed      map[string]int64 // ends for which the server has a reason of its own
+	unsent      int64            // messages that visitors were told of as unsent
 	published   int64            // messages to groups
 	dueLeast    int64            // messages that groups had to give to members, once for each
 	dueMost     int64            // the same, if nobody had been closed meanwhile

@@ -12,32 +12,38 @@ import (
 	"github.com/weirnet/weir/session/frame"
 )
 
-// visitMessages is how many messages a visitor sends.
-const visitMessages = 10
+const (
+	visitMessages = 10       // that a visitor sends
+	hastySize     = 64 << 10 // of those of one that is hasty, bytes: some are still queued when it leaves
+)
 
 // visitsState is what became of visitors.
 type visitsState struct {
 	Connected int    `json:"connected"`
+	Unsent    int    `json:"unsent"`          // messages of those that were hasty
 	Error     string `json:"error,omitempty"` // of one of them
 }
 
-// visit makes n clients, each of which connects, sends some messages, waits until all
-// are back, and is closed.
+// visit makes n clients, each of which connects and sends some messages. One half waits
+// until all are back, and leaves; the other half is hasty, and aborts.
 func (c *crowd) visit(n int, address string) {
 	var all sync.WaitGroup
 	var mu sync.Mutex
 	var st visitsState
-	for range n {
+	for i := range n {
 		all.Go(func() {
-			v := &visitor{echoed: make(chan struct{}), ended: make(chan error, 1)}
-			connected, err := v.run(c.engine, address)
+			v := &visitor{
+				told: make(chan error, visitMessages), echoed: make(chan struct{}), ended: make(chan *engine.DisconnectError, 1),
+			}
+			err := v.run(c.engine, address, i%2 == 1)
 			mu.Lock()
 			defer mu.Unlock()
-			if connected {
+			if v.connected {
 				st.Connected++
 			}
+			st.Unsent += v.unsent
 			if err != nil {
-				st.Error = err.Error()
+				st.Error = fmt.Sprintf("visitor %d: %v", i, err)
 			}
 		})
 	}
@@ -49,8 +55,12 @@ func (c *crowd) visit(n int, address string) {
 
 // visitor is a client that comes for a while.
 type visitor struct {
-	echoed chan struct{} // closed when all is back
-	ended  chan error    // gets what OnDisconnect does
+	told   chan error                   // gets what completions do
+	echoed chan struct{}                // closed when all is back
+	ended  chan *engine.DisconnectError // gets what OnDisconnect does
+
+	connected bool
+	unsent    int // messages, by OnDisconnect
 
 	got uint64 // of the session's handlers
 	err error  // theirs, until echoed is closed
@@ -69,59 +79,81 @@ func (v *visitor) OnMessage(_ *session.Session, f session.Frame) {
 	}
 }
 
-// run is the visit; it also tells whether the client got as far as a connection.
-func (v *visitor) run(e *engine.Engine, address string) (connected bool, err error) {
-	client, err := e.NewClient("tcp4", address, session.Framed(v, frame.Default()),
-		engine.OnDisconnect(func(_ *engine.Client, why error) { v.ended <- why }))
+func (v *visitor) disconnected(_ *engine.Client, err error) {
+	why, _ := err.(*engine.DisconnectError)
+	v.ended <- why
+}
+
+// run is the visit.
+func (v *visitor) run(e *engine.Engine, address string, hasty bool) error {
+	client, err := e.NewClient("tcp4", address, session.Framed(v, frame.Default()), engine.OnDisconnect(v.disconnected))
 	if err != nil {
-		return false, err
+		return err
 	}
 	defer client.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), patience/2)
 	defer cancel()
 	if err := client.Connect(ctx); err != nil {
-		return false, err
+		return err
 	}
-	told := make(chan error, visitMessages)
+	v.connected = true
+	s, size := client.Session(), memberSize
+	if hasty {
+		size = hastySize
+		if err := narrow(s); err != nil {
+			return err
+		}
+	}
 	for i := range uint64(visitMessages) {
-		if err := client.SendNotify(numbered(i, memberSize), func(err error) { told <- err }); err != nil {
-			return true, err
+		if err := client.SendNotify(numbered(i, size), func(err error) { v.told <- err }); err != nil {
+			return err
 		}
 	}
-	for range visitMessages {
+	if !hasty {
 		select {
-		case err := <-told:
-			if err != nil {
-				return true, err
-			}
+		case <-v.echoed:
 		case <-ctx.Done():
-			return true, fmt.Errorf("visitor: a completion is missing: %w", ctx.Err())
+			return fmt.Errorf("an echo is missing: %w", ctx.Err())
 		}
-	}
-	select {
-	case <-v.echoed:
-	case <-ctx.Done():
-		return true, fmt.Errorf("visitor: an echo is missing: %w", ctx.Err())
-	}
-	if v.err != nil {
-		return true, v.err
+		if v.err != nil {
+			return v.err
+		}
 	}
 	if err := client.Close(); err != nil {
-		return true, err
+		return err
+	}
+	if hasty {
+		_ = s.Abort() // it fails if the session has ended by itself
 	}
 	select {
 	case <-client.Done():
 	case <-ctx.Done():
-		return true, fmt.Errorf("visitor: does not end: %w", ctx.Err())
+		return fmt.Errorf("does not end: %w", ctx.Err())
 	}
-	return true, v.farewell(<-v.ended)
+	return v.farewell(hasty)
 }
 
-// farewell looks at what OnDisconnect was told: that nothing is missing.
-func (v *visitor) farewell(why error) error {
-	d, ok := why.(*engine.DisconnectError)
-	if !ok || d.Messages != 0 || d.Bytes != 0 {
-		return fmt.Errorf("visitor: after all had come back: %v", why)
+// farewell looks at what was told of the messages: by their completions and by
+// OnDisconnect the same. Both have been called when the client has ended.
+func (v *visitor) farewell(hasty bool) error {
+	failed := 0
+	for i := range visitMessages {
+		select {
+		case err := <-v.told:
+			if err != nil {
+				failed++
+			}
+		default:
+			return fmt.Errorf("%d completions of %d were called", i, visitMessages)
+		}
 	}
+	why := <-v.ended
+	switch {
+	case why == nil:
+		return fmt.Errorf("OnDisconnect got another error")
+	case why.Messages != failed || why.Notified != failed || !hasty && failed != 0:
+		return fmt.Errorf("%d completions failed, but OnDisconnect tells of %d and %d messages: %w", failed, why.Notified, why.Messages, why)
+	}
+	v.unsent = why.Messages
 	return nil
 }
