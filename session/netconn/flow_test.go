@@ -24,9 +24,9 @@ func TestReadingIsBounded(t *testing.T) {
 		must(t, theirs.SetWriteDeadline(time.Now().Add(300*time.Millisecond)))
 		n, err := theirs.Write(sent)
 		wantError(t, "Write to who does not read", err, os.ErrDeadlineExceeded)
-		st := ours.Session().Stats()
-		if st.Unread > unread+budget || st.Unread == 0 {
-			t.Errorf("%d bytes wait to be read, want at most %d", st.Unread, unread+budget)
+		until(t, "enough waits to be read", func() bool { return ours.Session().Stats().Unread >= unread })
+		if waiting := ours.Session().Stats().Unread; waiting > unread+budget {
+			t.Errorf("%d bytes wait to be read, want at most %d", waiting, unread+budget)
 		}
 		must(t, theirs.CloseWrite())
 		got, err := io.ReadAll(ours)
@@ -53,7 +53,7 @@ func TestWritingIsBounded(t *testing.T) {
 		if wantError(t, "Write", err, os.ErrDeadlineExceeded); !errors.As(err, &timeout) || !timeout.Timeout() {
 			t.Errorf("%v is no time-out", err)
 		}
-		if queued := ours.Session().Stats().Queued; queued > high || queued == 0 {
+		if queued := ours.Session().Stats().Queued; queued > high { // less if this machine was slow to write
 			t.Errorf("%d bytes are queued, want at most %d", queued, high)
 		}
 		got := make(chan []byte, 1)
