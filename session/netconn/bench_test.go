@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"net"
-	"runtime"
 	"testing"
 
 	"github.com/weirnet/weir/engine"
@@ -116,43 +115,5 @@ func BenchmarkStream(b *testing.B) {
 				}
 			})
 		}
-	}
-}
-
-// BenchmarkIdle reports what a connection takes here while a goroutine waits for it in
-// Read, with a buffer of 4 KiB; its client's end is in the same process in each row, and
-// counts too.
-func BenchmarkIdle(b *testing.B) {
-	const conns = 2000
-	for _, w := range ways {
-		b.Run(w.name, func(b *testing.B) {
-			l := w.open(b)
-			used := func() uint64 {
-				var m runtime.MemStats
-				runtime.GC()
-				runtime.GC()
-				runtime.ReadMemStats(&m)
-				return m.HeapInuse + m.StackInuse
-			}
-			for b.Loop() {
-				before, entered := used(), make(chan struct{}, conns)
-				for range conns {
-					client, server := connect(b, l)
-					go func() {
-						p := make([]byte, 4096)
-						for {
-							if _, err := server.Read(p); err != nil {
-								return
-							}
-							entered <- struct{}{}
-						}
-					}()
-					_, err := client.Write([]byte("x"))
-					must(b, err)
-					<-entered
-				}
-				b.ReportMetric(float64(used()-before)/conns, "B/conn")
-			}
-		})
 	}
 }
