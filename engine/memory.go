@@ -120,8 +120,11 @@ const (
 	collectMark = 75
 	garbagePart = 16 // one part in so many of the limit
 
-	// collectShare is how many times as long as the last collection took there is none.
+	// collectShare is how many times as long as the last collection took there is none,
+	// unless garbage alone could fill the memory meanwhile: from pressMark on, in
+	// hundredths of a limit, one follows the other.
 	collectShare = 4
+	pressMark    = 85
 
 	// collectStale is for how long a step may rest on what the last collection has seen,
 	// and staleShare is collectShare for that reason.
@@ -266,7 +269,9 @@ func (l *ladder) endCollecting(now time.Time) {
 // none.
 func (l *ladder) collect(now time.Time) {
 	stale := l.step.Load() != 0 && !now.Before(l.staleAt)
-	if l.collecting || now.Before(l.nextCollects) || !l.wanted && !stale && !l.worthCollecting() {
+	worth := l.worthCollecting(collectMark)
+	rests := now.Before(l.nextCollects) && !l.worthCollecting(pressMark)
+	if l.collecting || rests || !l.wanted && !stale && !worth {
 		return
 	}
 	l.collecting, l.wanted = true, false
@@ -280,10 +285,11 @@ func (l *ladder) collect(now time.Time) {
 	}()
 }
 
-func (l *ladder) worthCollecting() bool {
+// worthCollecting tells whether a limit is used up to mark, in hundredths, by garbage, too.
+func (l *ladder) worthCollecting(mark float64) bool {
 	for i := range l.ceilings {
 		c := &l.ceilings[i]
-		if !c.paced && 100*float64(c.held) >= collectMark*float64(c.limit) && c.held-c.use >= c.limit/garbagePart {
+		if !c.paced && 100*float64(c.held) >= mark*float64(c.limit) && c.held-c.use >= c.limit/garbagePart {
 			return true
 		}
 	}

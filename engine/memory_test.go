@@ -192,11 +192,43 @@ func TestCollectionsTakeAShareOfTheTime(t *testing.T) {
 	}
 }
 
+// But not where garbage could fill the memory meanwhile.
+func TestCollectionsFollowEachOtherNearTheLimit(t *testing.T) {
+	r := newRung(t)
+	r.use(40)
+	r.usage.Held = rungLimit * pressMark / 100
+	r.ladder.collecting = true
+	r.ladder.collected <- time.Second
+	r.look(lookMax)
+	if !r.ladder.collecting {
+		t.Error("garbage is not collected for as long as it takes to fill the memory")
+	}
+}
+
+// The runtime's own limit is of no use for the group's where sockets take what lies
+// between the two.
+func TestSocketsBesideTheRuntimesLimit(t *testing.T) {
+	r := newRung(t)
+	group := &r.ladder.ceilings[0]
+	group.kind, group.runtimes = ceilingGroup, rungLimit*80/100
+	r.use(40)
+	r.usage.Held = rungLimit * 79 / 100
+	r.usage.Outside = rungLimit * 5 / 100
+	r.look(lookMax)
+	r.wantStep(MemoryNormal, "with room beside the runtime's limit")
+	r.usage.Outside = rungLimit * 15 / 100
+	r.look(lookMax)
+	r.wantStep(MemoryStopAccepting, "with sockets there")
+	if !r.ladder.collecting {
+		t.Error("the runtime would fill the group with garbage")
+	}
+}
+
 // Where the limit is the runtime's own, the runtime collects: garbage up to the limit is
 // as it should be.
 func TestTheRuntimesOwnLimit(t *testing.T) {
 	r := newRung(t)
-	r.ladder.ceilings[0].paced = true
+	r.ladder.ceilings[0].runtimes = rungLimit
 	r.use(40)
 	r.usage.Held = rungLimit * 99 / 100
 	r.look(lookMax)
@@ -320,7 +352,7 @@ func TestCeilings(t *testing.T) {
 				if k.limit > 0 {
 					text += fmt.Sprint(" ", k.limit/mib)
 				}
-				if k.paced {
+				if k.pacedBeside(0) {
 					text += " paced"
 				}
 				got = append(got, text)
@@ -796,7 +828,9 @@ func BenchmarkSystemMemory(b *testing.B) {
 func TestAStepDoesNotOutliveItsReason(t *testing.T) {
 	for _, paced := range []bool{false, true} {
 		r := newRung(t)
-		r.ladder.ceilings[0].paced = paced
+		if paced {
+			r.ladder.ceilings[0].runtimes = rungLimit
+		}
 		r.use(82)
 		r.look(lookMax)
 		r.wantStep(MemoryStopAccepting, "at 82 %")

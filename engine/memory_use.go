@@ -31,11 +31,14 @@ import (
 type ceiling struct {
 	kind  ceilingKind
 	limit int64
-	paced bool // the runtime collects in time to keep it
+
+	// The runtime's own limit, which it collects in time to keep; 0: it has none.
+	runtimes int64
 
 	// At the last look.
-	use  int64
-	held int64 // use, and garbage
+	use   int64
+	held  int64 // use, and garbage
+	paced bool  // the runtime keeps it with its own
 }
 
 type ceilingKind uint8
@@ -54,6 +57,12 @@ func (k ceilingKind) String() string {
 
 // ofProcess tells whether the limit is one of the process's memory as a whole.
 func (k ceilingKind) ofProcess() bool { return k <= ceilingGroup }
+
+// pacedBeside tells whether the runtime keeps the limit with its own when others take so
+// much.
+func (c *ceiling) pacedBeside(others int64) bool {
+	return c.runtimes > 0 && c.runtimes+others <= c.limit
+}
 
 // part is how much of it counts for a step, in hundredths. What may be garbage, and comes
 // faster than it is collected, is reason enough to stop accepting, of which nobody dies.
@@ -143,13 +152,12 @@ func (o *options) settleMemory(found memlimit.Limits) {
 	if off {
 		return
 	}
-	paces := func(limit int64) bool { return found.Runtime > 0 && found.Runtime <= limit }
 	o.group = found.Group
 	if limit != found.Group.Limit {
-		o.ceilings = append(o.ceilings, ceiling{kind: ceilingMemory, limit: limit, paced: paces(limit)})
+		o.ceilings = append(o.ceilings, ceiling{kind: ceilingMemory, limit: limit, runtimes: found.Runtime})
 	}
 	if found.Group.Limit > 0 {
-		o.ceilings = append(o.ceilings, ceiling{kind: ceilingGroup, limit: found.Group.Limit, paced: paces(found.Group.Limit)})
+		o.ceilings = append(o.ceilings, ceiling{kind: ceilingGroup, limit: found.Group.Limit, runtimes: found.Runtime})
 	}
 	o.ceilings = append(o.ceilings, ceiling{kind: ceilingBuffers}) // see setBrake
 	forMost := (&transport.Shared{QueuedCap: share}).QueuedShare(math.MaxInt)
@@ -177,8 +185,10 @@ func (l *ladder) measure(now time.Time) {
 		switch c.kind {
 		case ceilingMemory:
 			c.use, c.held = firm, u.Held
-		case ceilingGroup:
+			c.paced = c.pacedBeside(0)
+		case ceilingGroup: // the runtime knows nothing of sockets
 			c.use, c.held = firm+u.Outside, u.Held+u.Outside
+			c.paced = c.pacedBeside(u.Outside + c.limit/garbagePart)
 		case ceilingQueued:
 			c.use = shared.Queued.Load()
 			c.held = c.use
