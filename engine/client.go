@@ -201,20 +201,15 @@ func (c *Client) Connect(ctx context.Context) error {
 		}
 		changed := c.watch()
 		c.mu.Unlock()
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		if err := c.engine.await(ctx, changed); err != nil {
+			return err
 		}
 	}
 }
 
 // await waits until it is known what has become of the attempt.
 func (a *attempt) await(ctx context.Context) error {
-	select {
-	case <-a.done:
-	case <-ctx.Done():
-	}
+	_ = a.client.engine.await(ctx, a.done) // an error: the outcome may be known all the same
 	a.client.mu.Lock()
 	defer a.client.mu.Unlock()
 	if !a.settled {

@@ -139,13 +139,9 @@ func (c *Client) dialInTurn(ctx context.Context, a *attempt) {
 	x := &c.engine.clients.connector
 	t := &ticket{client: c, given: make(chan struct{})}
 	if !x.enter(t) {
-		select {
-		case <-t.given:
-		case <-ctx.Done():
-			if x.withdraw(t) {
-				a.failed(context.Cause(ctx))
-				return
-			}
+		if err := c.engine.await(ctx, t.given); err != nil && x.withdraw(t) {
+			a.failed(err)
+			return
 		}
 	}
 	a.dial(ctx)

@@ -1,7 +1,10 @@
 package engine
 
 import (
+	"cmp"
+	"maps"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,10 +16,11 @@ type clients struct {
 	connector connector
 
 	mu      sync.Mutex
-	all     map[*Client]struct{} // until they have ended
-	stopped bool                 // the engine ends: there will be no more
-	gone    chan struct{}        // closed when it has stopped, and all have ended
-	callers map[uint64]*Client   // goroutines of clients that call functions of theirs
+	all     map[*Client]uint64 // until they have ended; which ones are older
+	made    uint64
+	stopped bool               // the engine ends: there will be no more
+	gone    chan struct{}      // closed when it has stopped, and all have ended
+	callers map[uint64]*Client // goroutines of clients that call functions of theirs
 
 	unsent atomic.Uint64 // bytes that no session had
 }
@@ -28,7 +32,7 @@ const clientPatience = time.Second
 func (x *clients) start(e *Engine) {
 	x.engine = e
 	x.connector.start(x, e.options.connects)
-	x.all, x.callers, x.gone = make(map[*Client]struct{}), make(map[uint64]*Client), make(chan struct{})
+	x.all, x.callers, x.gone = make(map[*Client]uint64), make(map[uint64]*Client), make(chan struct{})
 }
 
 func (x *clients) add(c *Client) error {
@@ -37,7 +41,8 @@ func (x *clients) add(c *Client) error {
 	if x.stopped {
 		return ErrStopped
 	}
-	x.all[c] = struct{}{}
+	x.made++
+	x.all[c] = x.made
 	return nil
 }
 
@@ -59,8 +64,8 @@ func (x *clients) count() int {
 	return len(x.all)
 }
 
-// stop has all of them end, since the engine does. Their sessions are ended by the loops.
-// It does not wait.
+// stop has all of them end, the oldest first, since the engine does. Their sessions are
+// ended by the loops. It does not wait.
 func (x *clients) stop() {
 	x.mu.Lock()
 	if x.stopped {
@@ -68,10 +73,7 @@ func (x *clients) stop() {
 		return
 	}
 	x.stopped = true
-	all := make([]*Client, 0, len(x.all))
-	for c := range x.all {
-		all = append(all, c)
-	}
+	all := slices.SortedFunc(maps.Keys(x.all), func(a, b *Client) int { return cmp.Compare(x.all[a], x.all[b]) })
 	if len(all) == 0 {
 		close(x.gone)
 	}

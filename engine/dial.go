@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -170,14 +171,12 @@ func (e *Engine) settleIn(ctx context.Context, k connection) (*session.Session, 
 		e.deps.Sockets.Close(k.fd)
 		return nil, err
 	}
-	select {
-	case <-opened:
-	case <-ctx.Done():
+	if err := e.await(ctx, opened); err != nil {
 		_ = s.Abort() // ErrClosed: it has ended, which is what is wanted
 		if e.dials.Err() != nil {
 			return nil, ErrStopped
 		}
-		return nil, ctx.Err()
+		return nil, cmp.Or(ctx.Err(), err)
 	}
 	reason, wasOpened := session.Drive(s, transport.Key{}).Ended()
 	if wasOpened {
@@ -187,6 +186,19 @@ func (e *Engine) settleIn(ctx context.Context, k connection) (*session.Session, 
 		return nil, reason.Err
 	}
 	return nil, reason
+}
+
+// await waits until done is closed, or ctx ends, whose cause it returns.
+func (e *Engine) await(ctx context.Context, done <-chan struct{}) error {
+	if wait := e.deps.Wait; wait != nil {
+		return wait(ctx, done, 0)
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // invite places a connection.

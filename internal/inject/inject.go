@@ -40,8 +40,8 @@ type Deps struct {
 	// returns what rouses it when none was.
 	Oversee func(look func() (again bool)) (rouse func())
 
-	// Wait is what callers wait with who may: until free has a value, for at most retry
-	// unless that is 0, or until ctx ends, whose cause it returns.
+	// Wait is what callers wait with who may: until free has a value or is closed, for at
+	// most retry unless that is 0, or until ctx ends, whose cause it returns.
 	Wait func(ctx context.Context, free <-chan struct{}, retry time.Duration) error
 
 	// Hash spreads peers' addresses over loops, where they are placed by address.
