@@ -24,9 +24,9 @@ const missedMost = 100
 // after it was heard last. Each interval is kept to within 20 ms.
 //
 // While reading is paused, by the user or because output is above high water, the time
-// stands still, and WithStallTimeout is in charge. An interval in which OnPing could not be
-// called, because a handler of the session did not return, does not count. An interval of 0
-// switches heartbeats off; the default is 15 s.
+// stands still, and begins anew when it goes on; WithStallTimeout is in charge meanwhile. An
+// interval in which OnPing could not be called, because a handler of the session did not
+// return, does not count. An interval of 0 switches heartbeats off; the default is 15 s.
 func WithHeartbeat(interval time.Duration, missed int) Option {
 	return func(o *options) {
 		o.duration("heartbeat", &o.heartbeat, interval, deadlineMin, true)

@@ -11,6 +11,9 @@ import (
 // A session must not be closed for one too early, nor be there long after it.
 type deadlines struct {
 	first, idle, lifetime, frame time.Duration
+
+	heart  time.Duration // an interval of heartbeats
+	missed int           // of these, until a peer is gone
 }
 
 const (
@@ -39,7 +42,10 @@ func (x *deadlines) draw(s *simulation) (opts []engine.Option) {
 		x.frame = d.span(20, 500)
 		opts = append(opts, engine.WithFrameTimeout(x.frame))
 	}
-	return opts
+	if d, ok := s.feature("heartbeat", 0.15); ok {
+		x.heart, x.missed = d.span(20, 500), pick(d, 2, 2, 3)
+	}
+	return append(opts, engine.WithHeartbeat(x.heart, max(x.missed, 2)))
 }
 
 func (x *deadlines) any() bool { return *x != deadlines{} }
@@ -55,9 +61,13 @@ type clockwork struct {
 	began   time.Time     // when the first byte of a frame was read whose last was not; zero: there is none
 	partial time.Duration // the longest that there was one
 	quiet   time.Time     // since when a deadline could pass
+	pulse   pulse
 }
 
-func (k *clockwork) open(now time.Time) { k.opened, k.active = now, now }
+func (k *clockwork) open(now time.Time) {
+	k.opened, k.active = now, now
+	k.pulse.hear(now)
+}
 
 // move is told that something came or left.
 func (k *clockwork) move(now time.Time) {
@@ -72,6 +82,7 @@ func (k *clockwork) move(now time.Time) {
 func (t *track) read(n int) {
 	k, now := &t.clock, t.sim.now
 	k.move(now)
+	k.pulse.hear(now)
 	if k.taken == 0 {
 		k.first = now
 	}
@@ -127,6 +138,9 @@ func (x *deadlines) checkClosed(t *track) {
 		if t.plan.turner {
 			was = least
 		}
+	case session.ReasonHeartbeat:
+		k.pulse.check(s, t)
+		return
 	default:
 		return
 	}
@@ -146,6 +160,7 @@ func (x *deadlines) checkOpen(t *track) {
 	still := !t.paused && !t.inHandler && st.Queued == 0 && local.roomy() && len(local.in) == 0 && !local.shut &&
 		s.intake == intake{} && s.hands.workers() == 0
 	lasts := s.lasts(still, &k.quiet)
+	k.pulse.checkOpen(s, t, still && !local.fin)
 	partial := !k.began.IsZero() && !t.plan.turner
 	switch {
 	case x.first > 0 && k.taken == 0 && lasts > x.first+late:

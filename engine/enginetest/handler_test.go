@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"time"
 
 	"github.com/weirnet/weir/session"
 )
@@ -230,6 +231,7 @@ func (t *track) pause() {
 	t.sim.note("%s: PauseRead", t)
 	t.session.PauseRead()
 	t.paused, t.excess = true, 0
+	t.clock.pulse.mute = time.Time{}
 	t.sim.janitor.add(t)
 }
 

@@ -32,6 +32,7 @@ type hand struct {
 	until time.Time   // blocks until then
 	waits func() bool // tells whether it may go on; nil: it may
 	ask   time.Time   // when waits may tell so because of the time; zero: never
+	limit time.Time   // when its context ends, in the bubble's time; zero: never by itself
 	hangs bool        // does not go on at all until the engine has ended
 
 	// Of a user's that calls what may wait: told when that has not been done and is waited
@@ -77,13 +78,20 @@ func (h *hands) ready() (list []*hand) {
 
 // wakes is when the first goes on because of the time; zero if none does.
 func (h *hands) wakes() (first time.Time) {
-	for _, w := range h.list {
-		at := w.until
-		if w.waits != nil {
-			at = w.ask
-		}
+	consider := func(at time.Time) {
 		if at.After(h.sim.now) && (first.IsZero() || at.Before(first)) {
 			first = at
+		}
+	}
+	for _, w := range h.list {
+		switch {
+		case w.waits == nil:
+			consider(w.until)
+		case w.limit.IsZero():
+			consider(w.ask)
+		default:
+			consider(w.ask)
+			consider(h.sim.now.Add(time.Until(w.limit)))
 		}
 	}
 	return first
@@ -126,6 +134,7 @@ func (h *hands) run(w *hand) {
 // before a certain time.
 func (h *hands) yield(until time.Time) {
 	w := h.current
+	h.sim.flushing = nil
 	w.until = until
 	w.yielded <- struct{}{}
 	<-w.resume
@@ -160,11 +169,12 @@ func (s *simulation) await(ctx context.Context, free <-chan struct{}, retry time
 		w.onWait()
 	}
 	w.ask = again
+	w.limit, _ = ctx.Deadline()
 	w.waits = func() bool {
-		return len(free) > 0 || ctx.Err() != nil || !again.IsZero() && !s.now.Before(again)
+		return given(free) || ctx.Err() != nil || !again.IsZero() && !s.now.Before(again)
 	}
 	s.hands.yield(s.now)
-	w.waits, w.ask = nil, time.Time{}
+	w.waits, w.ask, w.limit = nil, time.Time{}, time.Time{}
 	select {
 	case <-free:
 	default:
@@ -179,6 +189,19 @@ func (s *simulation) await(ctx context.Context, free <-chan struct{}, retry time
 		w.onRetry()
 	}
 	return nil
+}
+
+// given tells whether a channel has a value, or is closed if it can have none.
+func given(free <-chan struct{}) bool {
+	if cap(free) > 0 {
+		return len(free) > 0
+	}
+	select {
+	case <-free:
+		return true
+	default:
+		return false
+	}
 }
 
 // crew is an engine.Executor of such hands. In mode inline it has nobody.

@@ -44,6 +44,9 @@ func (s *simulation) setUp() {
 	addr := s.listen(network, address, session.Framed(s.handler, codecs[s.codec].codec))
 	s.faults = faults
 	s.cast(addr)
+	if s.dialling != nil {
+		s.dialling.cast()
+	}
 }
 
 // drawEngine draws what all of an engine's sessions have in common.
@@ -129,6 +132,9 @@ func (s *simulation) drawMessages() (opts []engine.Option) {
 		s.casts = &casts{sim: s}
 	}
 	_, s.letters = s.feature("letters", 0.3)
+	if d, ok := s.feature("dialling", 0.4); ok && s.casts == nil { // casts are for sessions that are accepted
+		opts = append(opts, s.dial(d)...)
+	}
 	return opts
 }
 

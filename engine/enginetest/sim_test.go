@@ -45,7 +45,14 @@ type simulation struct {
 	actors  []*actor
 	history []*registration
 
-	world    // what is known of connections
+	world              // what is known of connections
+	dialling *dialling // nil: no client of the engine dials
+	diallers []*dialler
+	lines    map[uint16]*line // by port
+	flushing *dialler         // whose client moves its queue now, and holds its lock
+	timers   timers
+	jitter   draws
+	drift    time.Duration // for which the clock has gone on while somebody ran
 	handler  session.Handler
 	janitor  *janitor
 	hands    hands
@@ -124,7 +131,9 @@ func newSimulation(seed uint64, only []string) *simulation {
 	s.network = newNetwork(s)
 	s.world.byPort = make(map[uint16]*track)
 	s.world.ids = make(map[uint64]bool)
-	s.crew.sim, s.hands.sim = s, s
+	s.lines = make(map[uint16]*line)
+	s.jitter = drawsOf(seed, "jitter")
+	s.crew.sim, s.hands.sim, s.timers.sim = s, s, s
 	s.janitor = &janitor{sim: s}
 	s.overseer = &overseer{sim: s}
 	s.actors = append(s.actors, &actor{part: s.overseer})
@@ -150,7 +159,14 @@ func (s *simulation) deps() inject.Deps {
 		b := a.As16()
 		return uint64(b[15])*2654435761>>7 + s.seed
 	}
-	return inject.Deps{Clock: s, Sockets: s.network, NewPoller: newPoller, Oversee: s.overseer.take, Wait: s.await, Hash: hash}
+	d := inject.Deps{
+		Clock: s, Sockets: s.network, NewPoller: newPoller, Oversee: s.overseer.take, Wait: s.await, Hash: hash,
+		AfterFunc: s.timers.after, Random: func(n int64) int64 { return s.jitter.Int64N(n) },
+	}
+	if s.dialling != nil {
+		d.Dial = s.dialling.dial
+	}
+	return d
 }
 
 // start makes the engine and waits until all loops have come to their first Park.
@@ -232,6 +248,10 @@ func (s *simulation) over() bool {
 
 // step has somebody do something; false if nobody can.
 func (s *simulation) step() bool {
+	s.flushing = nil
+	if s.ending && s.dialling != nil {
+		synctest.Wait() // who dials is told by goroutines that nobody else knows
+	}
 	var loops []*simLoop
 	var actors []*actor
 	for _, l := range s.loops {
@@ -287,6 +307,7 @@ func (s *simulation) resume(l *simLoop, err error) {
 	s.note("loop %d goes on, error %v", l.poller.index, err)
 	l.running = true
 	if !l.parked && s.spin > 0 {
+		s.drift += spinCost
 		s.setTime(s.now.Add(spinCost)) // here: at the start, loops come to their first Poll side by side
 	}
 	l.resume <- err
@@ -364,6 +385,28 @@ func (s *simulation) disturb(t *track) {
 	if t.session != nil && s.chance(s.faults.ambush) {
 		s.ambush(t)
 	}
+	s.letOthers()
+}
+
+// disturbLine is disturb for a connection that a client of the engine has made.
+func (s *simulation) disturbLine(k *line) {
+	if s.quiet > 0 || s.failed || s.flushing != nil {
+		return
+	}
+	if k.state == opened && s.chance(s.faults.ambush) {
+		if s.chance(0.5) {
+			k.leave(true)
+		} else {
+			_ = k.session.Abort()
+			s.note("%s: aborted in the middle of a call", k)
+		}
+		s.rouse(k.session)
+	}
+	s.letOthers()
+}
+
+// letOthers may have somebody else act.
+func (s *simulation) letOthers() {
 	switch {
 	case !s.chance(s.faults.disturb):
 	case s.hands.current != nil:
@@ -384,11 +427,17 @@ func (s *simulation) ambush(t *track) {
 		_ = t.session.Abort()
 		s.note("%s: aborted in the middle of a call", t)
 	}
+	s.rouse(t.session)
+}
+
+// rouse has a session's loop go on, unless a worker does this, who lets others go on
+// anyway.
+func (s *simulation) rouse(of *session.Session) {
 	if s.depth == nestedMax || s.hands.current != nil {
-		return // a worker lets others go on anyway
+		return
 	}
 	s.depth++
-	l := s.loops[t.session.ID()&(firstSession-1)%uint64(len(s.loops))]
+	l := s.loops[of.ID()&(firstSession-1)%uint64(len(s.loops))]
 	for range 3 {
 		if s.runnable(l) {
 			s.resume(l, nil)
@@ -434,6 +483,10 @@ func (s *simulation) recv(from *socket, n int) int {
 	if from.fd < 0 {
 		return n
 	}
+	if k := s.lines[from.port]; k != nil {
+		s.disturbLine(k)
+		return s.allow(n)
+	}
 	t := s.byPort[from.port]
 	if t.clock.met.IsZero() {
 		t.clock.met = s.now
@@ -447,8 +500,21 @@ func (s *simulation) send(to *socket, n int) int {
 	if to.fd < 0 {
 		return n
 	}
+	if k := s.lines[to.port]; k != nil {
+		if to.shut && !to.peer.closed {
+			s.failf("%s: written behind its FIN", k)
+		}
+		if k.session.Stats().Queued >= s.high {
+			k.pulse.mute = time.Time{}
+		}
+		s.disturbLine(k)
+		return s.allow(n)
+	}
 	t := s.byPort[to.port]
 	t.writing++
+	if t.session != nil && t.session.Stats().Queued >= s.high {
+		t.clock.pulse.mute = time.Time{} // reading pauses, and the time begins anew
+	}
 	if to.shut && !to.peer.closed {
 		s.failf("%s: written behind its FIN", t)
 	}
@@ -459,6 +525,10 @@ func (s *simulation) send(to *socket, n int) int {
 func (s *simulation) moved(call string, of *socket, n int, errno syscall.Errno) {
 	s.note("%s connection %d fd %d: %d, errno %d", call, of.port, of.fd, n, int(errno))
 	if of.fd < 0 {
+		return
+	}
+	if k := s.lines[of.port]; k != nil {
+		k.moved(call, n)
 		return
 	}
 	t := s.byPort[of.port]

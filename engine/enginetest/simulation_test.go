@@ -101,8 +101,8 @@ func simulate(t *testing.T, seed uint64, only []string) (o outcome) {
 		}
 		o.sum, o.lines = s.trace.sum.Sum64(), s.trace.lines
 		st := s.engine.Stats()
-		t.Logf("%d steps, %d lines, %d sessions, %d waits, %d bytes in, %d out; %d hands, %d refused; casts: %d; groups: %+v", s.steps, s.trace.lines,
-			s.opened, st.Throttled+st.AcceptWaits, st.BytesIn, st.BytesOut, s.hands.hired, s.crew.refused, st.Cast, st.GroupSent)
+		t.Logf("%d steps, %d lines, %d sessions, %d waits, %d bytes in, %d out; %d hands, %d refused; casts: %d; %d dials, %d failed; %d pings; groups: %+v", s.steps, s.trace.lines,
+			s.opened, st.Throttled+st.AcceptWaits, st.BytesIn, st.BytesOut, s.hands.hired, s.crew.refused, st.Cast, st.Dialled, st.DialErrors, st.Pings, st.GroupSent)
 	})
 	return o
 }
@@ -133,6 +133,11 @@ func (s *simulation) check() {
 		s.failf("%d sessions were opened, %d counted so, %d counted closed", s.opened, st.Opened, closed)
 	case st.Unsent != uint64(s.unsent):
 		s.failf("%d bytes unsent, %d counted", s.unsent, st.Unsent)
+	case st.Clients != 0 || len(s.timers.list) != 0:
+		s.failf("%d clients have not ended, %d timers are set", st.Clients, len(s.timers.list))
+	}
+	for _, d := range s.diallers {
+		d.check()
 	}
 	if s.crowd != nil {
 		s.crowd.check(st.GroupSent, st.Groups, int(st.Cast))

@@ -134,7 +134,7 @@ func (s *socket) transmit(views [][]byte, size, allowed int) (n int, errno sysca
 		return 0, syscall.EAGAIN
 	case s.peer.closed:
 		// The bytes leave, and the answer is RST.
-		s.sent += uint64(allowed)
+		s.put(views, allowed)
 		s.reset()
 		return allowed, 0
 	}

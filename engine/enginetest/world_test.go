@@ -367,6 +367,13 @@ func (s *simulation) checkMemory() {
 			limit += t.memory()
 		}
 	}
+	for _, d := range s.diallers {
+		for _, k := range d.remote.lines {
+			if k.owner == d {
+				limit += k.memory()
+			}
+		}
+	}
 	if use := s.engine.Stats().Memory.Buffers.InUse; use > limit {
 		s.failf("%d bytes of buffers are in use, at most %d should be", use, limit)
 	}
@@ -406,6 +413,12 @@ func (s *simulation) checkDeadlines() {
 		}
 		s.deadlines.checkOpen(t)
 		s.checkTold(t)
+	}
+	for _, d := range s.diallers {
+		d.checkTime()
+		if d.line != nil {
+			d.line.checkSettled()
+		}
 	}
 }
 
