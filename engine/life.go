@@ -104,7 +104,9 @@ func (l *loop) close(c *conn) {
 	}
 	c.session.Store(nil) // when OnClose is called, the id finds nothing any more
 	l.broken = interruption{closing: c, running: s}
+	l.serves.Store(s)
 	reason, opened, due := driver.Close()
+	l.serves.Store(nil)
 	l.broken = interruption{}
 	if due {
 		l.due = append(l.due, s)

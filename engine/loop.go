@@ -45,6 +45,8 @@ type loop struct {
 	overloaded atomic.Bool   // the executor has no room; any goroutine may say so
 	lag        lag           // any goroutine may read
 
+	serves atomic.Pointer[session.Session] // whose handlers run here, where the slots do not tell; any goroutine may read
+
 	poller poller.Poller
 	events []poller.Event
 

@@ -86,6 +86,7 @@ func (l *loop) relist() {
 func (l *loop) endInterruption() {
 	was := l.broken
 	l.broken = interruption{}
+	l.serves.Store(nil)
 	switch {
 	case was.opening != nil:
 		l.opened(was.opening, was.opening.drive().Opened())
@@ -93,9 +94,11 @@ func (l *loop) endInterruption() {
 		l.due = append(l.due, was.running)
 	case was.closing != nil:
 		l.broken = was
+		l.serves.Store(was.running)
 		driver := session.Drive(was.running, transport.Key{})
 		for driver.Run(&l.engine.shared) {
 		}
+		l.serves.Store(nil)
 		l.broken = interruption{}
 		reason, opened := driver.Ended()
 		l.closed(was.closing, was.running, reason, opened)

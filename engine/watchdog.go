@@ -170,16 +170,23 @@ func (d *watchdog) lookAtLoop(l *loop, w *vigil, now time.Time) {
 	w.rest, w.suspect = watch{}, suspect{}
 }
 
-// atWork finds the session whose handler runs on the loop. It looks at all of them,
-// about a millisecond for 10,000.
+// atWork finds the session whose handler runs on the loop. A session that closes has left
+// its slot, and where there are workers the others' handlers run there. Elsewhere it looks at
+// all of them, about a millisecond for 10,000.
 func (l *loop) atWork() (found suspect) {
-	l.slots.each(func(s *session.Session) bool {
+	look := func(s *session.Session) (more bool) {
 		done, atWork, ok := session.Drive(s, transport.Key{}).Done()
 		if ok && atWork {
 			found = suspect{s, done}
 		}
 		return found.session == nil
-	})
+	}
+	switch s := l.serves.Load(); {
+	case s != nil:
+		look(s)
+	case l.queue == nil:
+		l.slots.each(look)
+	}
 	return found
 }
 

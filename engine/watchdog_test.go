@@ -107,6 +107,69 @@ func (h heldAccept) Accept(fd int) (int, netip.AddrPort, syscall.Errno) {
 	return peer, addr, errno
 }
 
+// TestFault09WatchdogNamesWhoCloses: OnClose that blocks a loop is told of as a handler, with
+// its session, and so is the next one in the same turn. Found by seed 28362 of the simulator.
+func TestFault09WatchdogNamesWhoCloses(t *testing.T) {
+	for _, mode := range []engine.Mode{engine.Inline, engine.Single} {
+		t.Run(mode.String(), func(t *testing.T) {
+			var log journal
+			g, p := newGate(), newProbe()
+			p.onClose = func(*session.Session, *session.CloseError) { blockHere(g) }
+			v := serve(t, "tcp4", p, engine.WithMode(mode), engine.WithLoops(1), engine.WithWatchdog(alarm), engine.WithLogger(&log))
+			t.Cleanup(func() { close(g.open) }) // a test that failed must not wait for the handler
+			_, a := v.open()
+			_, b := v.open()
+			must(t, a.Post(func() { // so that one turn closes both
+				check(t, a.Abort())
+				check(t, b.Abort())
+			}))
+			for n := uint64(1); n <= 2; n++ {
+				await(t, "OnClose", g.entered)
+				until(t, "it is counted", func() bool { return v.engine.Stats().BlockedHandlers == n })
+				g.open <- struct{}{}
+			}
+			until(t, "the first is logged", func() bool { return len(log.of("blocked_handler")) > 0 }) // one a second is
+			if got := log.of("blocked_handler")[0]; got.nums["session"] != int64(a.ID()) || !strings.Contains(got.text["stack"], "blockHere") {
+				t.Errorf("logged as %+v, want session %d", got, a.ID())
+			}
+		})
+	}
+}
+
+// TestFault09WatchdogNamesWhomALoopServes: a loop runs handlers since the only worker is stuck.
+// One that blocks the loop is told of, and not that of the worker once more, and so is the
+// next one. Found by seed 20585 of the simulator.
+func TestFault09WatchdogNamesWhomALoopServes(t *testing.T) {
+	worker, loop, p := newGate(), newGate(), newProbe()
+	p.onMessage = func(s *session.Session, f session.Frame) {
+		if f.Bytes()[0] == '!' {
+			worker.pass()
+			return
+		}
+		check(t, s.Post(loop.pass))
+		loop.pass()
+	}
+	v := serve(t, "tcp4", p, pool, engine.WithLoops(1), engine.WithPoolSize(1), engine.WithOverload(engine.RunInline), engine.WithWatchdog(alarm))
+	t.Cleanup(func() { close(worker.open); close(loop.open) }) // a test that failed must not wait for handlers
+	counted := func(n uint64) {
+		t.Helper()
+		until(t, "it is counted", func() bool { return v.engine.Stats().BlockedHandlers == n })
+	}
+	first, _ := v.open()
+	_, err := io.WriteString(first, "!")
+	must(t, err)
+	await(t, "the worker is stuck", worker.entered)
+	counted(1)
+	second, _ := v.open()
+	_, err = io.WriteString(second, "?")
+	must(t, err)
+	for n := uint64(2); n <= 3; n++ {
+		await(t, "the loop is stuck", loop.entered)
+		counted(n)
+		loop.open <- struct{}{}
+	}
+}
+
 // TestFault09WatchdogNamesTheLoop: a loop that is stuck and runs no handler.
 func TestFault09WatchdogNamesTheLoop(t *testing.T) {
 	for _, mode := range []engine.Mode{engine.Pool, engine.Inline} {

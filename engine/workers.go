@@ -144,9 +144,11 @@ func (l *loop) relieve() {
 // runInline runs what a session's handlers have to do on the loop.
 func (l *loop) runInline(s *session.Session) {
 	l.broken = interruption{running: s}
+	l.serves.Store(s)
 	if session.Drive(s, transport.Key{}).Run(&l.engine.shared) {
 		l.due = append(l.due, s)
 	}
+	l.serves.Store(nil)
 	l.broken = interruption{}
 }
 
