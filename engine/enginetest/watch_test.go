@@ -61,4 +61,7 @@ func (s *simulation) dwell(d time.Duration) {
 			s.play(a)
 		}
 	}
+	for _, t := range s.tracks {
+		t.clock.quiet = time.Time{} // no loop has looked at deadlines meanwhile
+	}
 }
