@@ -67,6 +67,9 @@ type clockwork struct {
 func (k *clockwork) open(now time.Time) {
 	k.opened, k.active = now, now
 	k.pulse.hear(now)
+	if !k.met.IsZero() {
+		k.pulse.hear(k.met) // OnOpen has waited for a worker
+	}
 }
 
 // move is told that something came or left.

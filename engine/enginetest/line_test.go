@@ -407,7 +407,6 @@ func (h lineHandler) OnOpen(of *session.Session) {
 	s.opened++
 	k.state = opened
 	of.SetValue(k)
-	k.pulse.hear(s.now)
 	k.interrupt()
 	if d.chance(0.1) {
 		k.say(d.upTo(100), false)

@@ -11,13 +11,13 @@ import (
 // after each interval, and gone after as many as may be missed; one that says something is
 // never cut.
 type pulse struct {
-	heard time.Time     // when something was received last, or the session opened
+	heard time.Time     // when something was received last, or the connection was there
 	pings int           // since then
 	mute  time.Time     // since when the heartbeat could go on
 	drift time.Duration // of the clock, until then
 }
 
-// hear is told that something was received, or that the session has opened.
+// hear is told that something was received, or that the connection is there.
 func (k *pulse) hear(now time.Time) { *k = pulse{heard: now} }
 
 // check is told that a session has closed for its heartbeat.

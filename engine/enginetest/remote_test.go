@@ -193,6 +193,7 @@ func (r *remote) connected() *line {
 	r.lines = append(r.lines, k)
 	s.lines[port] = k
 	s.actors = append(s.actors, &actor{part: server{k}})
+	k.pulse.hear(s.now) // OnOpen may wait for a worker
 	s.note("%s: connected, fd %d", k, k.near.fd)
 	return k
 }
