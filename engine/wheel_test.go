@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/weirnet/weir/internal/fuzz"
 )
 
 // model is what a wheel must do, done the slow way: a due time per timer.
@@ -87,6 +89,64 @@ func randomWait(random *rand.Rand) tick {
 	return tick(random.IntN(1 << random.IntN(bits.Len(horizon))))
 }
 
+// wheelTimers is how many timers a wheel and its model have.
+const wheelTimers = 50
+
+// wheelTrial is a wheel and its model, to which the same happens.
+type wheelTrial struct {
+	t     *testing.T
+	wheel *wheel
+	model *model
+}
+
+func newWheelTrial(t *testing.T, start tick) wheelTrial {
+	return wheelTrial{t, newTestWheel(wheelTimers, start), &model{now: start, due: map[uint32]tick{}}}
+}
+
+// step sets, moves or clears a timer, or lets time pass.
+func (x wheelTrial) step(random *rand.Rand) {
+	index := uint32(random.IntN(wheelTimers))
+	switch random.IntN(5) {
+	case 0, 1:
+		due := x.model.now + randomWait(random)
+		x.wheel.set(index, due)
+		if due == x.model.now {
+			due++
+		}
+		x.model.due[index] = due
+	case 2:
+		x.wheel.clear(index)
+		delete(x.model.due, index)
+	default:
+		now := x.model.now + randomWait(random)
+		if at, ok := x.wheel.next(); ok && random.IntN(2) == 0 {
+			now = at
+		}
+		x.advance(now)
+	}
+	at, ok := x.wheel.next()
+	wait, wantOK := x.model.earliest()
+	if ok != wantOK || ok && (at-x.wheel.now > wait || at == x.wheel.now) {
+		x.t.Fatalf("at %d: next in %d (%v), earliest timer in %d (%v)", x.wheel.now, at-x.wheel.now, ok, wait, wantOK)
+	}
+}
+
+func (x wheelTrial) advance(now tick) {
+	var fired []uint32
+	x.wheel.advance(now, func(index uint32) {
+		if at := x.model.due[index]; at != x.wheel.now {
+			x.t.Fatalf("timer %d fires at %d, due at %d", index, x.wheel.now, at)
+		}
+		fired = append(fired, index)
+	})
+	want := x.model.fire(now)
+	slices.Sort(fired)
+	slices.Sort(want)
+	if !slices.Equal(fired, want) || x.wheel.now != now {
+		x.t.Fatalf("at %d fired %v, want %v", now, fired, want)
+	}
+}
+
 // Random timers are set, moved, cleared and fired, on a wheel and on the model,
 // from times at which ticks wrap around or levels begin.
 func TestWheelAgainstModel(t *testing.T) {
@@ -94,54 +154,33 @@ func TestWheelAgainstModel(t *testing.T) {
 	if testing.Short() {
 		steps = 1000
 	}
-	for _, start := range []tick{0, 1, 63, 64, 4095, 1<<18 - 1, 1<<24 - 3, 1<<32 - 1, 1<<32 - 100, 1<<32 - 1<<18, 1<<32 - 1<<24 - 7, 12345678} {
+	for _, start := range wheelStarts {
 		for seed := range uint64(4) {
 			t.Run(fmt.Sprintf("from %d, seed %d", start, seed), func(t *testing.T) {
-				const timers = 50
 				random := rand.New(rand.NewPCG(seed, uint64(start)))
-				w, m := newTestWheel(timers, start), &model{now: start, due: map[uint32]tick{}}
+				x := newWheelTrial(t, start)
 				for range steps {
-					index := uint32(random.IntN(timers))
-					switch random.IntN(5) {
-					case 0, 1:
-						due := m.now + randomWait(random)
-						w.set(index, due)
-						if due == m.now {
-							due++
-						}
-						m.due[index] = due
-					case 2:
-						w.clear(index)
-						delete(m.due, index)
-					default:
-						now := m.now + randomWait(random)
-						if at, ok := w.next(); ok && random.IntN(2) == 0 {
-							now = at
-						}
-						var fired []uint32
-						w.advance(now, func(index uint32) {
-							if at := m.due[index]; at != w.now {
-								t.Fatalf("timer %d fires at %d, due at %d", index, w.now, at)
-							}
-							fired = append(fired, index)
-						})
-						want := m.fire(now)
-						slices.Sort(fired)
-						slices.Sort(want)
-						if !slices.Equal(fired, want) || w.now != now {
-							t.Fatalf("at %d fired %v, want %v", now, fired, want)
-						}
-					}
-					at, ok := w.next()
-					wait, wantOK := m.earliest()
-					if ok != wantOK || ok && (at-w.now > wait || at == w.now) {
-						t.Fatalf("at %d: next in %d (%v), earliest timer in %d (%v)", w.now, at-w.now, ok, wait, wantOK)
-					}
+					x.step(random)
 				}
-				checkWheel(t, w, timers)
+				checkWheel(t, x.wheel, wheelTimers)
 			})
 		}
 	}
+}
+
+var wheelStarts = []tick{0, 1, 63, 64, 4095, 1<<18 - 1, 1<<24 - 3, 1<<32 - 1, 1<<32 - 100, 1<<32 - 1<<18, 1<<32 - 1<<24 - 7, 12345678}
+
+// FuzzWheel does the same as the input says.
+func FuzzWheel(f *testing.F) {
+	fuzz.Seed(f)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c := fuzz.New(data)
+		x := newWheelTrial(t, wheelStarts[c.IntN(len(wheelStarts))])
+		for c.More() {
+			x.step(c.Rand)
+			checkWheel(t, x.wheel, wheelTimers)
+		}
+	})
 }
 
 // Times beyond the horizon are kept, though the wheel looks at them earlier.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/weirnet/weir/buffer"
+	"github.com/weirnet/weir/internal/fuzz"
 	"github.com/weirnet/weir/internal/transport"
 	"github.com/weirnet/weir/session"
 	"github.com/weirnet/weir/session/frame"
@@ -36,7 +37,9 @@ func TestGroupModel(t *testing.T) {
 		seeds = 100
 	}
 	for seed := first; seed < first+uint64(seeds); seed++ {
-		if err := newWorld(seed).live(); err != nil {
+		steps := 0
+		more := func() bool { steps++; return steps <= 400 }
+		if err := newWorld(rand.New(rand.NewPCG(seed, 17))).live(more); err != nil {
 			t.Fatalf("%v\nagain: go test ./session -run TestGroupModel -groupseed %d", err, seed)
 		}
 	}
@@ -113,8 +116,19 @@ type actor struct {
 	reason session.Reason
 }
 
-func newWorld(seed uint64) *world {
-	w := &world{random: rand.New(rand.NewPCG(seed, 17)), now: 1}
+// FuzzGroups has the input say what happens.
+func FuzzGroups(f *testing.F) {
+	fuzz.Seed(f)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c := fuzz.New(data)
+		if err := newWorld(c.Rand).live(c.More); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func newWorld(random *rand.Rand) *world {
+	w := &world{random: random, now: 1}
 	loops := 1 + w.random.IntN(3)
 	w.errands, w.busy = make([]transport.Errands, loops), make([]bool, loops)
 	w.shared = &transport.Shared{
@@ -149,8 +163,9 @@ func (w *world) wrong(format string, args ...any) {
 	w.mistakes = append(w.mistakes, fmt.Errorf(format, args...))
 }
 
-func (w *world) live() error {
-	for range 400 {
+// live has things happen as long as there is more to come.
+func (w *world) live(more func() bool) error {
+	for more() {
 		w.step()
 		for g, room := range w.rooms {
 			if n := w.group(g).Stats().Members; n != len(room.in) {

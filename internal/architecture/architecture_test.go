@@ -25,6 +25,7 @@ var allowed = map[string][]string{
 	"internal/sock":      {"golang.org/x/sys/unix"},
 	"internal/transport": {"buffer", "internal/rate", "internal/sock"},
 	"internal/rate":      {},
+	"internal/fuzz":      {},
 	"internal/inject":    {"poller", "internal/sock"},
 	"internal/memlimit":  {"golang.org/x/sys/unix"},
 

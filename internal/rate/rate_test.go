@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weirnet/weir/internal/fuzz"
 	"github.com/weirnet/weir/internal/rate"
 )
 
@@ -24,37 +25,68 @@ func (b *bucket) fill(now time.Duration) {
 	b.at = now
 }
 
-// Any history of charges is judged as by a bucket that counts tokens. The rates
-// divide a second, so that no price is rounded.
-func TestMeterIsABucket(t *testing.T) {
-	rng := rand.New(rand.NewPCG(1, 2))
-	for _, perSecond := range []int{1, 10, 64, 1000, 1_000_000, rate.Most} {
-		burst := 1 + rng.IntN(1000)
-		l := rate.New(perSecond, burst)
-		model := &bucket{perSecond: int64(perSecond), burst: int64(burst), tokens: int64(burst) * token}
-		var m rate.Meter
-		now := time.Duration(0)
-		for range 20_000 {
-			now += time.Duration(rng.Int64N(2 * int64(time.Second) / int64(perSecond) * int64(1+rng.IntN(20))))
-			n := 1 + rng.IntN(20)
-			model.fill(now)
-			model.tokens -= int64(n) * token
-			if over := m.Charge(l, now, n); over != (model.tokens < 0) {
-				t.Fatalf("%d/s, burst %d, at %v: over is %v with %d billionths of a token left", perSecond, burst, now, over, model.tokens)
-			}
-			ready := m.Ready(l)
-			later := *model
-			later.fill(max(ready, now))
-			if ready > now && later.tokens < token {
-				t.Fatalf("%d/s, burst %d: a token is said to be there at %v, and %d billionths are", perSecond, burst, ready, later.tokens)
-			}
-			if later = *model; ready > now+1 {
-				if later.fill(ready - 1); later.tokens >= token {
-					t.Fatalf("%d/s, burst %d: there is a token before %v", perSecond, burst, ready)
-				}
-			}
+// trial is a meter and a bucket, to which the same happens.
+type trial struct {
+	t     *testing.T
+	limit rate.Limit
+	meter rate.Meter
+	model bucket
+	now   time.Duration
+}
+
+func newTrial(t *testing.T, perSecond, burst int) *trial {
+	return &trial{
+		t: t, limit: rate.New(perSecond, burst),
+		model: bucket{perSecond: int64(perSecond), burst: int64(burst), tokens: int64(burst) * token},
+	}
+}
+
+// step lets some time pass, and takes some tokens.
+func (x *trial) step(rng *rand.Rand) {
+	x.now += time.Duration(rng.Int64N(2 * int64(time.Second) / x.model.perSecond * int64(1+rng.IntN(20))))
+	n := 1 + rng.IntN(20)
+	x.model.fill(x.now)
+	x.model.tokens -= int64(n) * token
+	if over := x.meter.Charge(x.limit, x.now, n); over != (x.model.tokens < 0) {
+		x.t.Fatalf("%+v, at %v: over is %v", x.model, x.now, over)
+	}
+	ready := x.meter.Ready(x.limit)
+	later := x.model
+	later.fill(max(ready, x.now))
+	if ready > x.now && later.tokens < token {
+		x.t.Fatalf("%+v: a token is said to be there at %v, and %d billionths are", x.model, ready, later.tokens)
+	}
+	if later = x.model; ready > x.now+1 {
+		if later.fill(ready - 1); later.tokens >= token {
+			x.t.Fatalf("%+v: there is a token before %v", x.model, ready)
 		}
 	}
+}
+
+// perSeconds are rates that divide a second, so that no price is rounded.
+var perSeconds = []int{1, 10, 64, 1000, 1_000_000, rate.Most}
+
+// Any history of charges is judged as by a bucket that counts tokens.
+func TestMeterIsABucket(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for _, perSecond := range perSeconds {
+		x := newTrial(t, perSecond, 1+rng.IntN(1000))
+		for range 20_000 {
+			x.step(rng)
+		}
+	}
+}
+
+// FuzzMeter does the same as the input says.
+func FuzzMeter(f *testing.F) {
+	fuzz.Seed(f)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c := fuzz.New(data)
+		x := newTrial(t, perSeconds[c.IntN(len(perSeconds))], 1+c.IntN(1000))
+		for c.More() {
+			x.step(c.Rand)
+		}
+	})
 }
 
 func TestBurstAtRest(t *testing.T) {

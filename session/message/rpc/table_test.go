@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/weirnet/weir/internal/fuzz"
 )
 
 // tableModel is what a table is to be: a map of the calls that are in it.
@@ -211,6 +213,62 @@ func (m *tableModel) check() {
 	}
 }
 
+// step is one thing that happens to a table. It returns the time, which may have passed.
+func (m *tableModel) step(rng *rand.Rand, now time.Duration, growing bool) time.Duration {
+	switch n := rng.IntN(98); {
+	case n < 38 && growing, n < 18:
+		var deadline time.Duration
+		if rng.IntN(3) > 0 {
+			deadline = now + time.Duration(1+rng.IntN(50))
+		}
+		m.add(deadline)
+	case n < 53:
+		if c := m.any(rng.Int()); c != nil && !c.sent {
+			m.sent(c, rng.Uint64())
+		}
+	case n < 78:
+		if c := m.any(rng.Int()); c != nil {
+			m.take(c)
+		}
+	case n < 81:
+		m.takeGone(rng.Int())
+		m.watchGone()
+	case n < 82:
+		m.takeAll(rng)
+	case n < 83:
+		if c := m.any(rng.Int()); c != nil {
+			m.watch(c)
+		}
+	case n < 84:
+		if m.table.take(rng.Uint64()<<1) != nil {
+			m.t.Fatal("an id of another kind was found")
+		}
+	default:
+		now += time.Duration(rng.IntN(5))
+		m.expire(now)
+	}
+	m.check()
+	return now
+}
+
+// end closes the table, and ends what is left.
+func (m *tableModel) end(rng *rand.Rand) {
+	m.close(ending{cause: errors.New("over"), taken: 7})
+	m.check()
+	m.add(0)
+	for c := m.any(0); c != nil; c = m.any(rng.Int()) {
+		if rng.IntN(2) == 0 {
+			m.take(c) // whoever sent it failed to
+		} else {
+			m.sent(c, 9)
+		}
+		m.check()
+	}
+	if n := m.table.len(); n != 0 {
+		m.t.Fatalf("%d calls are left", n)
+	}
+}
+
 // TestTableModel drives a table and its model by the same random program.
 func TestTableModel(t *testing.T) {
 	for seed := range uint64(40) {
@@ -218,57 +276,28 @@ func TestTableModel(t *testing.T) {
 		m := newTableModel(t, 1+rng.IntN(200))
 		now, growing := time.Duration(0), true
 		for range 2000 {
-			switch n := rng.IntN(100); {
-			case n < 2:
-				growing = !growing
-			case n < 40 && growing, n < 20:
-				var deadline time.Duration
-				if rng.IntN(3) > 0 {
-					deadline = now + time.Duration(1+rng.IntN(50))
-				}
-				m.add(deadline)
-			case n < 55:
-				if c := m.any(rng.Int()); c != nil && !c.sent {
-					m.sent(c, rng.Uint64())
-				}
-			case n < 80:
-				if c := m.any(rng.Int()); c != nil {
-					m.take(c)
-				}
-			case n < 83:
-				m.takeGone(rng.Int())
-				m.watchGone()
-			case n < 84:
-				m.takeAll(rng)
-			case n < 85:
-				if c := m.any(rng.Int()); c != nil {
-					m.watch(c)
-				}
-			case n < 86:
-				if m.table.take(rng.Uint64()<<1) != nil {
-					t.Fatal("an id of another kind was found")
-				}
-			default:
-				now += time.Duration(rng.IntN(5))
-				m.expire(now)
-			}
-			m.check()
+			growing = growing != (rng.IntN(50) == 0)
+			now = m.step(rng, now, growing)
 		}
-		m.close(ending{cause: errors.New("over"), taken: 7})
-		m.check()
-		m.add(0)
-		for c := m.any(0); c != nil; c = m.any(rng.Int()) {
-			if rng.IntN(2) == 0 {
-				m.take(c) // whoever sent it failed to
-			} else {
-				m.sent(c, 9)
-			}
-			m.check()
-		}
-		if n := m.table.len(); n != 0 {
-			t.Fatalf("seed %d: %d calls are left", seed, n)
+		m.end(rng)
+		if t.Failed() {
+			t.Fatalf("seed %d", seed)
 		}
 	}
+}
+
+// FuzzTable does the same as the input says.
+func FuzzTable(f *testing.F) {
+	fuzz.Seed(f)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c := fuzz.New(data)
+		m := newTableModel(t, 1+c.IntN(200))
+		now := time.Duration(0)
+		for growing := c.IntN(4) > 0; c.More(); {
+			now = m.step(c.Rand, now, growing)
+		}
+		m.end(c.Rand)
+	})
 }
 
 // TestTableEndsEachOnce has goroutines race for the end of the same calls.
