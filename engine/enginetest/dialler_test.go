@@ -131,7 +131,7 @@ func (d *dialler) act(x draws) {
 // send has the client send a message.
 func (d *dialler) send(n int, notify bool) {
 	s := d.sim
-	waits, alone := d.ledger.waits(), d.alone()
+	waits, alone, closed := d.ledger.waits(), d.alone(), d.closed
 	p := d.ledger.add(n, notify)
 	if d.line != nil {
 		d.line.grows(p.size)
@@ -153,7 +153,7 @@ func (d *dialler) send(n int, notify bool) {
 		want = session.ErrBufferFull
 	}
 	switch {
-	case d.closed && !errors.Is(err, session.ErrClosed):
+	case closed && !errors.Is(err, session.ErrClosed):
 		s.failf("%s: Send after Close: %v", d, err)
 	case d.closed, s.ending:
 	case alone && s.total == 0 && err != want:

@@ -24,7 +24,6 @@ type line struct {
 	session   *session.Session
 	state     trackState
 	reason    *session.CloseError
-	connected bool // between OnConnect and OnDisconnect
 	inHandler bool
 	enteredAt time.Time
 	pulse     pulse

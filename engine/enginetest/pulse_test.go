@@ -26,7 +26,7 @@ func (k *pulse) check(s *simulation, of fmt.Stringer) {
 	switch was := s.now.Sub(k.heard); {
 	case x.heart == 0:
 		s.failf("%s: closed for a heartbeat that it does not have", of)
-	case was < time.Duration(x.missed)*(x.heart-early):
+	case was < time.Duration(x.missed)*(x.heart-early)-s.dwelt: // as in deadlines.checkClosed
 		s.failf("%s: closed for its heartbeat %v after something was heard, %d intervals are %v", of, was, x.missed, time.Duration(x.missed)*x.heart)
 	case k.pings < x.missed-1:
 		s.failf("%s: closed for its heartbeat after %d pings, not %d", of, k.pings, x.missed-1)

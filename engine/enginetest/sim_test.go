@@ -53,6 +53,7 @@ type simulation struct {
 	timers   timers
 	jitter   draws
 	drift    time.Duration // for which the clock has gone on while somebody ran
+	dwelt    time.Duration // of that, within handlers on loops
 	handler  session.Handler
 	janitor  *janitor
 	hands    hands

@@ -56,6 +56,7 @@ func (s *simulation) dwell(d time.Duration) {
 	s.note("the handler takes %v", d)
 	for end := s.now.Add(d); s.now.Before(end) && !s.failed; {
 		s.drift += overseerTick
+		s.dwelt += overseerTick
 		s.setTime(s.now.Add(overseerTick))
 		if a := s.actors[0]; !a.busy && a.ready() {
 			s.play(a)
