@@ -88,5 +88,5 @@ rest: race lint cross
 	$(MAKE) sim N=300
 	$(MAKE) sim-fresh DURATION=30s
 	$(MAKE) sim-mutants-quick
-	$(MAKE) fuzz FUZZTIME=10s
+	$(MAKE) fuzz FUZZTIME=5s
 	$(MAKE) faults-quick
