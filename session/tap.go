@@ -77,6 +77,8 @@ func (t *Tap) TryRead(p []byte) (n int, err error) {
 		return s.take(p), nil
 	case t.toldFIN:
 		return 0, io.EOF // whatever has become of the session since
+	case s.State() > Open && s.ended.Unhandled > 0:
+		return 0, s.ended // the stream was longer
 	case t.sawFIN, s.flags&peerDone != 0, in != nil && in.finRead:
 		return 0, t.fin()
 	case s.State() > Open:

@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"errors"
 	"io"
 	"slices"
 	"syscall"
@@ -92,6 +93,24 @@ func TestTapReadsWhatCameBeforeTheEnd(t *testing.T) {
 	r.driver.Status()
 	if st := r.session.State(); st != session.Draining {
 		t.Errorf("session is %v after the peer's FIN was handled, want Draining", st)
+	}
+}
+
+// TestTapTellsWhatWasDroppedFromTheEnd: when a paused session ends, what is still to be read is
+// thrown away, and the FIN behind it does not make the stream whole.
+func TestTapTellsWhatWasDroppedFromTheEnd(t *testing.T) {
+	r := newRig(t, &parts{})
+	r.driver.Open()
+	tap := tapped(r)
+	r.deliver("abc")
+	r.driver.PeerClosed()
+	r.session.PauseRead()
+	r.driver.End(session.ReasonLifetime, nil, false)
+	r.driver.Status()
+	_, err := tap.TryRead(make([]byte, 8))
+	why := (*session.CloseError)(nil)
+	if !errors.As(err, &why) || why.Reason != session.ReasonLifetime || why.Unhandled != 3 {
+		t.Errorf("TryRead: %v, want what the session was closed for", err)
 	}
 }
 
