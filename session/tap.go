@@ -78,11 +78,11 @@ func (t *Tap) TryRead(p []byte) (n int, err error) {
 	case t.toldFIN:
 		return 0, io.EOF // whatever has become of the session since
 	case s.State() > Open && s.ended.Unhandled > 0:
-		return 0, s.ended // the stream was longer
+		return 0, s.cause() // the stream was longer
 	case t.sawFIN, s.flags&peerDone != 0, in != nil && in.finRead:
 		return 0, t.fin()
 	case s.State() > Open:
-		return 0, s.ended
+		return 0, s.cause()
 	case in != nil && in.end != nil:
 		return 0, &CloseError{Reason: in.end.why, Err: in.end.cause}
 	}
@@ -100,10 +100,17 @@ func (t *Tap) fin() error {
 		t.unsure = true
 		return nil
 	case s.flags&failed != 0 && s.ended.Err != error(syscall.EPIPE):
-		return s.ended
+		return s.cause()
 	}
 	t.toldFIN = true
 	return io.EOF
+}
+
+// cause is why the session ends, as it is known now: what is unsent and unhandled is counted
+// until it has closed. The caller holds the lock.
+func (s *Session) cause() error {
+	now := *s.ended
+	return &now
 }
 
 // ungather writes what handlers have written so far: whoever waits may be one of them.
@@ -136,7 +143,7 @@ func (t *Tap) TryUnread(p []byte) error {
 	case t.off:
 		return ErrTapShut
 	case s.State() > Open:
-		return s.ended
+		return s.cause()
 	case len(p) == 0:
 		return nil
 	}
@@ -195,7 +202,7 @@ func (t *Tap) refusal() error {
 	case s.State() == Connecting:
 		return ErrNotConnected
 	case s.State() > Open || s.flags&(aborted|failed) != 0:
-		return s.ended
+		return s.cause()
 	case s.flags&finWanted != 0:
 		return ErrFINSent
 	}
