@@ -5,7 +5,9 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/weirnet/weir/internal/transport"
 	"github.com/weirnet/weir/session"
@@ -192,6 +194,20 @@ func TestSendContext(t *testing.T) {
 		result := send(t.Context(), r, "a")
 		r.close()
 		wantError(t, "SendContext", <-result, session.ErrClosed)
+	})
+	t.Run("a write fails", func(t *testing.T) { // and a handler that waits keeps the session from ending
+		r := fill(t)
+		results := []chan error{send(t.Context(), r, "a"), send(t.Context(), r, "b")}
+		r.link.otherwise = &answer{errno: syscall.ECONNRESET}
+		r.driver.Writable()
+		for _, result := range results {
+			select {
+			case err := <-result:
+				wantError(t, "SendContext", err, session.ErrClosed)
+			case <-time.After(10 * time.Second):
+				t.Fatal("SendContext waits for room that will never be")
+			}
+		}
 	})
 	t.Run("on a loop", func(t *testing.T) {
 		r := fill(t)

@@ -355,6 +355,9 @@ func (s *Session) settle() {
 func (s *Session) fail(errno syscall.Errno) {
 	s.flags |= failed
 	s.endBecause(kernelReason(errno), errno)
+	if s.out != nil {
+		s.out.dismiss() // there will be no room, and the session does not end before a handler that waits
+	}
 	s.tellWriter()
 }
 

@@ -66,10 +66,16 @@ type clockwork struct {
 
 func (k *clockwork) open(now time.Time) {
 	k.opened, k.active = now, now
-	k.pulse.hear(now)
-	if !k.met.IsZero() {
-		k.pulse.hear(k.met) // OnOpen has waited for a worker
+	k.longest = now.Sub(k.since())
+	k.pulse.hear(k.since())
+}
+
+// since is when the engine's clocks began: OnOpen may have waited for a worker.
+func (k *clockwork) since() time.Time {
+	if k.met.IsZero() || k.opened.Before(k.met) {
+		return k.opened
 	}
+	return k.met
 }
 
 // move is told that something came or left.
@@ -125,14 +131,14 @@ func (x *deadlines) checkClosed(t *track) {
 	least, was := time.Duration(0), time.Duration(0)
 	switch t.reason.Reason {
 	case session.ReasonFirstMessage:
-		least, was = x.first, s.now.Sub(k.opened)
+		least, was = x.first, s.now.Sub(k.since())
 		if k.taken > 0 {
-			was = k.first.Sub(k.opened)
+			was = k.first.Sub(k.since())
 		}
 	case session.ReasonIdle:
 		least, was = x.idle, max(k.longest, s.now.Sub(k.active))
 	case session.ReasonLifetime:
-		least, was = x.lifetime, s.now.Sub(k.opened)
+		least, was = x.lifetime, s.now.Sub(k.since())
 	case session.ReasonFrameTimeout:
 		least, was = x.frame, k.partial
 		if !k.began.IsZero() {
