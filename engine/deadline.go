@@ -13,6 +13,9 @@ import (
 // deadline acts on the deadline that has passed, if one has.
 func (l *loop) deadline(c *conn) {
 	l.noticeSent(c)
+	if l.engine.shared.Pooled && c.drive().Busy() {
+		defer l.timeFrame(c) // what has come is cut when the handlers of before have returned
+	}
 	due, why, ok := l.nextDeadline(c)
 	if !ok {
 		return

@@ -199,6 +199,33 @@ func TestFrameTimeoutWithoutCodecYet(t *testing.T) {
 	}, engine.WithMode(engine.Pool), engine.WithFrameTimeout(100*time.Millisecond))
 }
 
+// TestFrameTimeoutBehindSlowOpen: OnOpen takes longer than a frame may, and the beginning
+// of one has come meanwhile. Its deadline must count once OnOpen has returned.
+func TestFrameTimeoutBehindSlowOpen(t *testing.T) {
+	scripted(t, 1<<10, plan{codec: 1}, func(k *script) {
+		const frame = 10 * time.Millisecond
+		k.deadlines.frame = frame
+		k.crew.slow, k.crew.blocks = 1, 1
+		p := &peer{sim: k.simulation, addr: k.client.addr, toServer: 1 << 10, toClient: 1 << 10, total: 10, sent: 2}
+		p.track = &track{name: "another", sim: k.simulation, draws: drawsOf(1, "another"), peer: p, plan: plan{codec: 1}, meddled: true}
+		p.track.speech.add(make([]byte, 6), []byte{0, 0, 0, 6, 0, 0, 0, 0, 0, 0})
+		k.tracks = append(k.tracks, p.track)
+		p.connect()
+		if n, errno := p.socket.send([][]byte{p.track.speech.wire[:2]}); n != 2 || errno != 0 {
+			k.t.Fatal(n, errno)
+		}
+		k.settle()
+		k.pass(2 * frame)
+		if !p.track.inHandler {
+			k.t.Fatal("OnOpen has returned already")
+		}
+		k.pass(300 * time.Millisecond)
+		if p.track.session.State() == session.Open {
+			k.t.Error("a frame that never ends is waited for for ever")
+		}
+	}, engine.WithMode(engine.Pool), engine.WithFrameTimeout(10*time.Millisecond))
+}
+
 // TestStallAfterThrottle: a session waits because its peer sent too much, and because
 // that takes no output. When the first wait is over the stall deadline must still count.
 func TestStallAfterThrottle(t *testing.T) {
