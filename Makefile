@@ -86,7 +86,7 @@ ci: test rest ## everything that CI checks; within twenty minutes from cold
 
 rest: race lint cross
 	$(MAKE) sim N=300
-	$(MAKE) sim-fresh DURATION=30s
+	$(MAKE) sim-fresh DURATION=10s
 	$(MAKE) sim-mutants-quick
 	$(MAKE) fuzz FUZZTIME=5s
 	$(MAKE) faults-quick
