@@ -82,11 +82,11 @@ faults-quick: ## fewer faults with wider bounds; about a minute; fails if weir d
 soak: ## a mix of everything for DURATION, ten minutes; fails if anything grows or is lost; SEED= repeats one
 	$(GO) run ./internal/soak -duration $(or $(DURATION),10m) $(if $(SEED),-seed $(SEED))
 
-ci: test rest ## everything that CI checks; within twenty minutes from cold
+ci: test rest ## everything that CI checks; about twenty minutes
 
 rest: race lint cross
 	$(MAKE) sim N=300
-	$(MAKE) sim-fresh DURATION=10s
+	$(MAKE) sim-fresh DURATION=30s
 	$(MAKE) sim-mutants-quick
 	$(MAKE) fuzz FUZZTIME=5s
 	$(MAKE) faults-quick
