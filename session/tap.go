@@ -75,10 +75,10 @@ func (t *Tap) TryRead(p []byte) (n int, err error) {
 		return 0, ErrTapShut
 	case in != nil && in.unread.Len() > 0:
 		return s.take(p), nil
+	case s.State() > Open && s.ended.Unhandled > 0:
+		return 0, s.cause() // the stream was longer, maybe by what was put back
 	case t.toldFIN:
 		return 0, io.EOF // whatever has become of the session since
-	case s.State() > Open && s.ended.Unhandled > 0:
-		return 0, s.cause() // the stream was longer
 	case t.sawFIN, s.flags&peerDone != 0, in != nil && in.finRead:
 		return 0, t.fin()
 	case s.State() > Open:

@@ -114,6 +114,29 @@ func TestTapTellsWhatWasDroppedFromTheEnd(t *testing.T) {
 	}
 }
 
+// TestTapTellsWhatWasPutBackAndDropped: who has read to the end, and puts something back, has
+// not got it when the session ends before he reads it again.
+func TestTapTellsWhatWasPutBackAndDropped(t *testing.T) {
+	r := newRig(t, &parts{})
+	r.driver.Open()
+	tap := tapped(r)
+	r.deliver("abc")
+	r.driver.PeerClosed()
+	p := make([]byte, 8)
+	if n, err := tap.TryRead(p); n != 3 || err != nil {
+		t.Fatalf("TryRead returned %d, %v", n, err)
+	}
+	_, err := tap.TryRead(p)
+	wantError(t, "TryRead at the end", err, io.EOF)
+	wantError(t, "TryUnread", tap.TryUnread(p[1:3]), nil)
+	r.driver.End(session.ReasonLifetime, nil, true)
+	_, err = tap.TryRead(p)
+	why := (*session.CloseError)(nil)
+	if !errors.As(err, &why) || why.Reason != session.ReasonLifetime || why.Unhandled != 2 {
+		t.Errorf("TryRead: %v, want what the session was closed for", err)
+	}
+}
+
 // TestTapTellsAResetFromTheEnd: when a write has met the peer's reset, reading finds the end
 // of the stream, which must not pass for the peer's FIN.
 func TestTapTellsAResetFromTheEnd(t *testing.T) {
