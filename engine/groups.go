@@ -24,7 +24,8 @@ func (e *Engine) Users(yield func(*session.Group) bool) { e.users.Each(yield) }
 
 // WithGroups tells how groups, and users, treat members that do not keep up. Configure
 // is called with the name when a group begins, on any goroutine, and must not call
-// groups; the default is the zero session.GroupConfig for all.
+// groups; the default is the zero session.GroupConfig for all. With one that cannot be,
+// Join returns session.ErrGroupConfig.
 func WithGroups(configure func(name string) session.GroupConfig) Option {
 	return func(o *options) {
 		if configure == nil {

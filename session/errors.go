@@ -29,6 +29,10 @@ var (
 	// of unfinished frames as the engine allows them together.
 	ErrUnreadFull = errors.New("session: too much is held of unfinished frames")
 
+	// ErrGroupConfig: the group is configured with what no group can be (GroupConfig). The
+	// error names group, field and value.
+	ErrGroupConfig = errors.New("session: configuration")
+
 	// ErrDeadlock: the caller is a handler or task that it would wait for.
 	ErrDeadlock = errors.New("session: would wait for the calling handler")
 )

@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 )
 
@@ -47,7 +48,8 @@ func (g *Group) enter(make bool) *room {
 
 // Join makes s a member: it gets what is published from now on, until Leave or its
 // end, framed by the codec that it has now. It may be in any number of groups. Joining
-// twice does nothing. The error is ErrClosed, or ErrNotConnected before OnOpen.
+// twice does nothing. The error is ErrClosed, ErrNotConnected before OnOpen, or
+// ErrGroupConfig.
 func (g *Group) Join(s *Session) error { return g.JoinAfter(s, nil) }
 
 // JoinAfter is Join that first calls snapshot, during which nothing is published to
@@ -59,6 +61,9 @@ func (g *Group) JoinAfter(s *Session, snapshot func() error) error {
 	r := g.enter(true)
 	defer r.unlock()
 	defer r.retire() // if nobody has joined
+	if err := r.config.check(); err != nil {
+		return fmt.Errorf("%w of %q: %w", ErrGroupConfig, r.name, err)
+	}
 	if r.members[s] == nil && snapshot != nil {
 		s.cutShort(r)
 		if err := snapshot(); err != nil {

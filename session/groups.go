@@ -47,6 +47,17 @@ type GroupConfig struct {
 	OnLag func(g *Group, s *Session, behind bool)
 }
 
+// check tells what no group can be configured with.
+func (c GroupConfig) check() error {
+	switch {
+	case c.Slow > Conflate:
+		return fmt.Errorf("Slow is %d, must be one of the policies", c.Slow)
+	case c.QueueBytes < 0:
+		return fmt.Errorf("QueueBytes is %d, must not be negative", c.QueueBytes)
+	}
+	return nil
+}
+
 // Backplane takes a group's messages to other engines, and brings theirs. It may
 // block the publisher, and must not deliver a message to the engine that published it.
 type Backplane interface {

@@ -207,6 +207,31 @@ func TestRejoinOfAnEmptyGroupKeepsOrder(t *testing.T) {
 	wantStats(t, g.Stats(), session.GroupStats{Members: 1, Published: 1, Delivered: 1})
 }
 
+// TestNobodyJoinsAGroupThatIsConfiguredWrongly: the error names what is wrong, and no group
+// begins.
+func TestNobodyJoinsAGroupThatIsConfiguredWrongly(t *testing.T) {
+	for _, c := range []struct {
+		config session.GroupConfig
+		want   string
+	}{
+		{session.GroupConfig{QueueBytes: -1}, `session: configuration of "g": QueueBytes is -1, must not be negative`},
+		{session.GroupConfig{Slow: session.Conflate + 1}, `session: configuration of "g": Slow is 4, must be one of the policies`},
+	} {
+		h := newHall(t, c.config, 1)
+		m := h.enter(nil)
+		err := h.groups.Group("g").JoinAfter(m.session, func() error {
+			t.Error("a snapshot is taken")
+			return nil
+		})
+		if !errors.Is(err, session.ErrGroupConfig) || err.Error() != c.want {
+			t.Errorf("error %v, want %s", err, c.want)
+		}
+		if _, groups := h.groups.Stats(); groups != 0 {
+			t.Errorf("%d groups, want none", groups)
+		}
+	}
+}
+
 func TestJoinAfterSnapshot(t *testing.T) {
 	h := newHall(t, session.GroupConfig{}, 1)
 	g := h.groups.Group("g")
