@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"runtime"
 	"time"
 
@@ -61,15 +60,10 @@ func churnCommand(ctx context.Context, args []string, out, log io.Writer) error 
 	if err != nil {
 		return err
 	}
-	results, err := createResults(o.resultsPath)
+	exe, results, err := begin(o.resultsPath, out)
 	if err != nil {
 		return err
 	}
-	exe, err := os.Executable()
-	if err != nil {
-		return errors.Join(err, results.close())
-	}
-	results.tellSetting(out, readSetting(commandLine()))
 	fmt.Fprintf(out, "rounds   %d of %v after %v, interleaved; server and load in two processes, over loopback\n\n", o.rounds, o.round, o.warmUp)
 
 	b := &interleaver{exe: exe, log: log, rounds: o.rounds, left: newEstimate(len(o.churn) * o.rounds), record: results.write}

@@ -106,15 +106,10 @@ func echoCommand(ctx context.Context, o options, args []string, out, log io.Writ
 	if err != nil {
 		return err
 	}
-	results, err := createResults(o.resultsPath)
+	exe, results, err := begin(o.resultsPath, out)
 	if err != nil {
 		return err
 	}
-	exe, err := os.Executable()
-	if err != nil {
-		return errors.Join(err, results.close())
-	}
-	results.tellSetting(out, readSetting(commandLine()))
 	fmt.Fprintf(out, "rounds   %d of %v after %v, interleaved; server and load in two processes, over loopback\n\n", o.rounds, o.round, o.warmUp)
 
 	b := &interleaver{exe: exe, log: log, rounds: o.rounds, left: newEstimate(len(o.cells) * o.rounds), record: results.write}

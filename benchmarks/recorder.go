@@ -64,6 +64,19 @@ func (r *recorder) close() error {
 	return r.err
 }
 
+// begin is what commands that measure servers begin with: it returns this program, which is
+// the servers' and the load's too, and a recorder that has the setting.
+func begin(path string, out io.Writer) (exe string, results *recorder, err error) {
+	if exe, err = os.Executable(); err != nil {
+		return "", nil, err
+	}
+	if results, err = createResults(path); err != nil {
+		return "", nil, err
+	}
+	results.tellSetting(out, readSetting(commandLine()))
+	return exe, results, nil
+}
+
 // tellEnd records that the run was interrupted, if it was.
 func (r *recorder) tellEnd(ctx context.Context) {
 	if ctx.Err() != nil {

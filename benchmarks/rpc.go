@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -52,15 +51,10 @@ func rpcCommand(ctx context.Context, args []string, out, log io.Writer) error {
 	if err != nil {
 		return err
 	}
-	results, err := createResults(o.resultsPath)
+	exe, results, err := begin(o.resultsPath, out)
 	if err != nil {
 		return err
 	}
-	exe, err := os.Executable()
-	if err != nil {
-		return errors.Join(err, results.close())
-	}
-	results.tellSetting(out, readSetting(commandLine()))
 	fmt.Fprintf(out, "rounds   %d of %v after %v, interleaved; server and callers in two processes, over loopback\n\n", o.rounds, o.round, o.warmUp)
 
 	b := &rpcBench{options: o, log: log, record: func(s rpcSample) error { return results.write("sample", s) }}
