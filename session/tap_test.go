@@ -16,6 +16,22 @@ func tapped(r *rig) *session.Tap {
 	return session.NewTap(r.session, make(chan struct{}, 1), make(chan struct{}, 1), transport.Key{})
 }
 
+// readToTheEnd returns a tap that has read "abc" into p, and the end.
+func readToTheEnd(t *testing.T) (r *rig, tap *session.Tap, p []byte) {
+	r = newRig(t, &parts{})
+	r.driver.Open()
+	tap = tapped(r)
+	r.deliver("abc")
+	r.driver.PeerClosed()
+	p = make([]byte, 8)
+	if n, err := tap.TryRead(p); n != 3 || err != nil {
+		t.Fatalf("TryRead returned %d, %v", n, err)
+	}
+	_, err := tap.TryRead(p)
+	wantError(t, "TryRead at the end", err, io.EOF)
+	return r, tap, p
+}
+
 // TestTapKeepsTheAttendant: who is told of a session's end whatever its handler is, is told
 // of one without a handler too, and what was lost.
 func TestTapKeepsTheAttendant(t *testing.T) {
@@ -70,19 +86,9 @@ func TestTapTakesTheFINFromHandlers(t *testing.T) {
 
 // TestTapReadsWhatCameBeforeTheEnd in full, then the end.
 func TestTapReadsWhatCameBeforeTheEnd(t *testing.T) {
-	r := newRig(t, &parts{})
-	r.driver.Open()
-	tap := tapped(r)
-	r.deliver("abc")
-	r.driver.PeerClosed()
-	p := make([]byte, 8)
-	if n, err := tap.TryRead(p); n != 3 || err != nil {
-		t.Fatalf("TryRead returned %d, %v", n, err)
-	}
-	_, err := tap.TryRead(p)
-	wantError(t, "TryRead at the end", err, io.EOF)
+	r, tap, p := readToTheEnd(t)
 	r.driver.Status() // the FIN is acted on, since everything before it was read
-	_, err = tap.TryWrite([]byte("still open"))
+	_, err := tap.TryWrite([]byte("still open"))
 	wantError(t, "TryWrite after the peer's FIN", err, nil)
 	r.wantTaken("still open")
 	_, err = tap.TryRead(p)
@@ -117,20 +123,10 @@ func TestTapTellsWhatWasDroppedFromTheEnd(t *testing.T) {
 // TestTapTellsWhatWasPutBackAndDropped: who has read to the end, and puts something back, has
 // not got it when the session ends before he reads it again.
 func TestTapTellsWhatWasPutBackAndDropped(t *testing.T) {
-	r := newRig(t, &parts{})
-	r.driver.Open()
-	tap := tapped(r)
-	r.deliver("abc")
-	r.driver.PeerClosed()
-	p := make([]byte, 8)
-	if n, err := tap.TryRead(p); n != 3 || err != nil {
-		t.Fatalf("TryRead returned %d, %v", n, err)
-	}
-	_, err := tap.TryRead(p)
-	wantError(t, "TryRead at the end", err, io.EOF)
+	r, tap, p := readToTheEnd(t)
 	wantError(t, "TryUnread", tap.TryUnread(p[1:3]), nil)
 	r.driver.End(session.ReasonLifetime, nil, true)
-	_, err = tap.TryRead(p)
+	_, err := tap.TryRead(p)
 	why := (*session.CloseError)(nil)
 	if !errors.As(err, &why) || why.Reason != session.ReasonLifetime || why.Unhandled != 2 {
 		t.Errorf("TryRead: %v, want what the session was closed for", err)
