@@ -52,6 +52,7 @@ func (x *deadlines) any() bool { return *x != deadlines{} }
 
 // clockwork is what a connection's deadlines are judged by.
 type clockwork struct {
+	begun   time.Time // when its loop took it, and the engine's clocks began; OnOpen may wait for a worker
 	met     time.Time // when its loop tried to read for the first time
 	opened  time.Time
 	active  time.Time     // when something came or left last
@@ -66,16 +67,8 @@ type clockwork struct {
 
 func (k *clockwork) open(now time.Time) {
 	k.opened, k.active = now, now
-	k.longest = now.Sub(k.since())
-	k.pulse.hear(k.since())
-}
-
-// since is when the engine's clocks began: OnOpen may have waited for a worker.
-func (k *clockwork) since() time.Time {
-	if k.met.IsZero() || k.opened.Before(k.met) {
-		return k.opened
-	}
-	return k.met
+	k.longest = now.Sub(k.begun)
+	k.pulse.hear(k.begun)
 }
 
 // move is told that something came or left.
@@ -131,14 +124,14 @@ func (x *deadlines) checkClosed(t *track) {
 	least, was := time.Duration(0), time.Duration(0)
 	switch t.reason.Reason {
 	case session.ReasonFirstMessage:
-		least, was = x.first, s.now.Sub(k.since())
+		least, was = x.first, s.now.Sub(k.begun)
 		if k.taken > 0 {
-			was = k.first.Sub(k.since())
+			was = k.first.Sub(k.begun)
 		}
 	case session.ReasonIdle:
 		least, was = x.idle, max(k.longest, s.now.Sub(k.active))
 	case session.ReasonLifetime:
-		least, was = x.lifetime, s.now.Sub(k.since())
+		least, was = x.lifetime, s.now.Sub(k.begun)
 	case session.ReasonFrameTimeout:
 		least, was = x.frame, k.partial
 		if !k.began.IsZero() {

@@ -98,7 +98,7 @@ func (s *simulation) endEngine() {
 // engineEnds notes that from now on connections may be cut short.
 func (s *simulation) engineEnds() {
 	if !s.ending {
-		s.endedAt = s.now
+		s.endedAt = s.idled()
 	}
 	s.ending = true
 	for _, t := range s.tracks {

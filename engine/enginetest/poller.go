@@ -32,6 +32,7 @@ type registration struct {
 	mask   poller.Ready // what the owner wants to be told
 	listed bool
 	over   bool
+	at     time.Time // when it was made, by a clock of the gate's
 }
 
 const allReady = poller.Readable | poller.Writable | poller.ReadClosed | poller.HangUp | poller.Failed

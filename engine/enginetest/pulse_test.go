@@ -11,10 +11,9 @@ import (
 // after each interval, and gone after as many as may be missed; one that says something is
 // never cut.
 type pulse struct {
-	heard time.Time     // when something was received last, or the connection was there
-	pings int           // since then
-	mute  time.Time     // since when the heartbeat could go on
-	drift time.Duration // of the clock, until then
+	heard time.Time // when something was received last, or the connection was there
+	pings int       // since then
+	mute  time.Time // since when the heartbeat could go on
 }
 
 // hear is told that something was received, or that the connection is there.
@@ -38,10 +37,6 @@ func (k *pulse) check(s *simulation, of fmt.Stringer) {
 func (k *pulse) checkOpen(s *simulation, of fmt.Stringer, still bool) {
 	x := &s.deadlines
 	lasts := s.lasts(still && x.heart > 0, &k.mute)
-	if lasts == 0 {
-		k.drift = s.drift
-	}
-	lasts -= s.drift - k.drift // loops that were held up notice nothing
 	if lasts > time.Duration(x.missed)*(x.heart+late/4)+late {
 		s.failf("%s: its peer says nothing for %v, and is not noticed to be gone", of, lasts)
 	}

@@ -73,7 +73,7 @@ type simulation struct {
 	failed bool
 	ending bool // the engine was told to end
 
-	endedAt time.Time     // when that was
+	endedAt time.Time     // when that was, by idled
 	spread  time.Duration // over which sessions are then sent away
 }
 
@@ -569,6 +569,7 @@ func (s *simulation) register(r *registration) error {
 			s.note("add %#x fails", uint64(r.token))
 			return os.NewSyscallError("add", syscall.ENOMEM)
 		}
+		r.at = s.now
 		s.history = append(s.history, r)
 	}
 	return nil

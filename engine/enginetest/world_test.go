@@ -79,8 +79,8 @@ type track struct {
 	pieces   int  // sent since then
 	pinned   bool // a read segment may have to be kept until then
 	lastSent uint64
-	stuckAt  time.Time // when the waiting bytes were seen not to move
-	endedAt  time.Time // when our FIN was seen
+	stuckAt  time.Time // when the waiting bytes were seen not to move, by idled
+	endedAt  time.Time // when our FIN was seen, by idled
 
 	owned    int // release functions given away
 	released int
@@ -126,11 +126,14 @@ func (t *track) sends(pos, n int) []byte {
 	return numbers[at : at+min(n, period)]
 }
 
-// find returns the connection of a session that opens. It may have closed already.
+// find returns the connection of a session that opens, and says when its loop took it. It
+// may have closed already.
 func (s *simulation) find(of *session.Session) *track {
 	for _, r := range s.history {
 		if uint64(r.token) == of.ID() {
-			return s.byPort[r.socket.port]
+			t := s.byPort[r.socket.port]
+			t.clock.begun = r.at
+			return t
 		}
 	}
 	panic(fmt.Sprintf("session %#x was never registered", of.ID()))
@@ -433,20 +436,24 @@ func (s *simulation) checkTold(t *track) {
 	switch {
 	case t.paused && t.peer.socket.peer.dead:
 		s.failf("%s: paused, reset by its client, and open", t)
-	case s.ending && s.now.Sub(s.endedAt) > s.spread+grace:
-		s.failf("%s: open %v after the engine was told to end", t, s.now.Sub(s.endedAt))
+	case s.ending && s.idled().Sub(s.endedAt) > s.spread+grace:
+		s.failf("%s: open %v after the engine was told to end", t, s.idled().Sub(s.endedAt))
 	}
 }
 
-// lasts tells for how long something has been true. Since is when that began.
+// idled is a clock that stands still while somebody runs: loops that are held up notice
+// nothing.
+func (s *simulation) idled() time.Time { return s.now.Add(-s.drift) }
+
+// lasts tells for how long something has been true, by that clock. Since is when that began.
 func (s *simulation) lasts(is bool, since *time.Time) time.Duration {
 	switch {
 	case !is:
 		*since = time.Time{}
 	case since.IsZero():
-		*since = s.now
+		*since = s.idled()
 	default:
-		return s.now.Sub(*since)
+		return s.idled().Sub(*since)
 	}
 	return 0
 }
