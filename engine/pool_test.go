@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -217,6 +218,53 @@ func TestCloseAbandonsHandlers(t *testing.T) {
 	close(g.open)
 	if got := await(t, "OnClose", p.closed); got.reason.Reason != session.ReasonShutdown {
 		t.Errorf("closed because of %v", got.reason)
+	}
+}
+
+// onePlace is an executor for one task at a time.
+type onePlace struct{ taken atomic.Bool }
+
+func (x *onePlace) TrySubmit(task func()) bool {
+	if x.taken.Swap(true) {
+		return false
+	}
+	go func() {
+		defer x.taken.Store(false)
+		task()
+	}()
+	return true
+}
+
+// TestExitOfAnAbandonedHandler: OnClose comes for everybody also when a handler that Close left
+// behind ends its goroutine, there is no room for another, and no loop is left to ask for it.
+func TestExitOfAnAbandonedHandler(t *testing.T) {
+	g, p := newGate(), newProbe()
+	p.onMessage = func(*session.Session, session.Frame) {
+		g.pass()
+		runtime.Goexit()
+	}
+	e, err := engine.New(pool, engine.WithLoops(1), engine.WithExecutor(new(onePlace)),
+		engine.WithLogger(engine.NoLog{}), engine.WithDrainTimeout(20*time.Millisecond))
+	must(t, err)
+	l, err := e.Listen("tcp4", "127.0.0.1:0", p)
+	must(t, err)
+	var first stream
+	for range 3 {
+		c := dialTo(t, l.Addr())
+		await(t, "OnOpen", p.opened)
+		if first == nil {
+			first = c
+		}
+	}
+	_, err = io.WriteString(first, "x")
+	must(t, err)
+	await(t, "a handler that blocks", g.entered)
+	if err := e.Close(); !errors.Is(err, engine.ErrAbandoned) {
+		t.Errorf("Close: %v, want ErrAbandoned", err)
+	}
+	close(g.open)
+	for range 3 {
+		await(t, "OnClose", p.closed)
 	}
 }
 

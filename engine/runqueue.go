@@ -200,15 +200,14 @@ func (q *runQueue) finish(at int, again bool) {
 }
 
 // lose is the end of a worker whose goroutine a handler has ended (runtime.Goexit).
-// The session goes on with another one; if there is no room for it now, the overseer
-// asks again.
+// The session goes on with another one; if there is no room for it, as this one still has
+// its own, with this one before it ends.
 func (q *runQueue) lose(at int) {
 	q.finish(at, true)
-	q.mu.Lock()
-	q.workers--
-	q.stand(at)
-	q.mu.Unlock()
-	_ = q.hire(1)
+	q.leave(at)
+	if !q.executor.TrySubmit(q.work) {
+		q.drain()
+	}
 }
 
 // seated appends what each seat's worker does, seat by seat.
