@@ -265,7 +265,7 @@ func (d Driver) Done() (done uint64, atWork, ok bool) {
 	defer s.mu.Unlock()
 	done = s.messagesIn
 	if s.in != nil {
-		done += s.in.duties
+		done += s.in.duties - s.in.uncount
 	}
 	return done, s.flags&corked != 0, true
 }

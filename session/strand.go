@@ -28,6 +28,7 @@ type strand struct {
 	pinging bool                   // the same, or it has not returned
 	opened  chan struct{}          // closed when the session is open, or never will be; nil if nobody waits
 	duties  uint64                 // that were done by it, also for other sessions
+	uncount uint64                 // of duties, until the next: what a handler does not count that ran without a strand
 
 	// Of the frame that unread begins with, where there is a codec.
 	need int // how many bytes there must be before it is worth looking
@@ -75,6 +76,9 @@ func (s *Session) work() *strand {
 		s.in, _ = shared.Strands.Get().(*strand)
 		if s.in == nil {
 			s.in = &strand{shared: shared, unread: buffer.NewChain(shared.Pool)}
+		}
+		if s.flags&corked != 0 {
+			s.in.uncount = s.in.duties // the handler that runs is the same as before
 		}
 	}
 	return s.in
@@ -181,16 +185,15 @@ func (s *Session) rest() {
 		return
 	}
 	s.in = nil
-	in.need, in.seen = 0, 0
+	in.need, in.seen, in.uncount = 0, 0, 0
 	in.shared.Strands.Put(in)
 }
 
 // do does one duty. What the handlers send gathers until the end of the run.
 func (s *Session) do(d duty, shared *transport.Shared) {
-	in := s.in
-	if in != nil {
-		in.duties++
-	}
+	in := s.work() // to tell of the other side of a water mark takes none, until now
+	in.duties++
+	in.uncount = 0
 	s.flags |= corked
 	switch d {
 	case open:

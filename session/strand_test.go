@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -62,3 +63,52 @@ func TestDiscardedInputIsCounted(t *testing.T) {
 		})
 	}
 }
+
+// TestDoneIsOneNumberForOneHandler: what the engine tells handlers by stays the same while one
+// runs, whatever others leave for the session meanwhile, and differs from that of the next.
+func TestDoneIsOneNumberForOneHandler(t *testing.T) {
+	bothWays(t, func(t *testing.T, change func(*transport.Shared)) {
+		var r *rig
+		var seen []uint64
+		look := func() {
+			before, atWork, ok := r.driver.Done()
+			if !atWork || !ok {
+				t.Errorf("at work: %v, looked: %v", atWork, ok)
+			}
+			must(t, r.session.Post(func() { // the first time there is no strand yet
+				task, _, _ := r.driver.Done()
+				seen = append(seen, task)
+			}))
+			if after, _, _ := r.driver.Done(); after != before {
+				t.Errorf("%d, and %d in the same handler", before, after)
+			}
+			seen = append(seen, before)
+		}
+		h := &watcher{look: look}
+		h.message = func(*session.Session, session.Frame) { look() }
+		r = newRig(t, h, change)
+		st, _ := r.driver.Open()
+		r.look(st)
+		r.look(r.deliver("x"))
+		r.link.otherwise = &again
+		r.send(strings.Repeat("x", testHigh+1))
+		r.look(r.driver.Status()) // OnBackpressure
+		if len(seen) != 4 {
+			t.Fatalf("%d handlers were seen, want 4", len(seen))
+		}
+		slices.Sort(seen)
+		if got := len(slices.Compact(seen)); got != 4 {
+			t.Errorf("%d numbers for 4 handlers", got)
+		}
+		r.close()
+	})
+}
+
+// watcher is a handler that looks when it is told of the water marks.
+type watcher struct {
+	parts
+	look func()
+}
+
+func (p *watcher) OnBackpressure(*session.Session) { p.look() }
+func (p *watcher) OnWritable(*session.Session)     {}
