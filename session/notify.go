@@ -54,7 +54,9 @@ func (s *Session) completions() (n int) {
 // cause of ctx, with nothing queued, when that ends first; ErrClosed when the
 // session does; ErrDeadlock at once if it would wait on a goroutine of the
 // engine's loops, which make room, as a handler in inline mode does. In pool mode
-// handlers may wait. A message larger than what the engine may queue in all is
+// handlers may wait; where every worker does, for room in the engine as a whole that an
+// engine.Client's waiting messages have, only ctx ends it, as these leave when a worker
+// has told its handler of the connection. A message larger than what the engine may queue in all is
 // refused with ErrBufferFull.
 func (s *Session) SendContext(ctx context.Context, p []byte) error {
 	s.mu.Lock()

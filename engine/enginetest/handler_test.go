@@ -115,7 +115,7 @@ func (h simHandler) OnMessage(s *session.Session, f session.Frame) {
 		c.act(t, t.draws, true)
 	}
 	if t.chance(t.plan.writes) {
-		t.write(h.sim.patience(t.draws), t.upTo(8<<10))
+		t.write(h.sim.handlerPatience(t.draws), t.upTo(8<<10))
 	}
 	defer t.recheck(slices.Clone(p), p)
 	switch t.plan.manner {

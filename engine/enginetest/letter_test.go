@@ -99,6 +99,20 @@ func (s *simulation) patience(d draws) context.Context {
 	if d.chance(0.5) {
 		return context.Background()
 	}
+	return s.impatience(d)
+}
+
+// handlerPatience is the same for handlers. It ends where room may be lacking in the engine as
+// a whole that a client's waiting messages have: those leave when a handler is called, and who
+// waits has perhaps the only worker.
+func (s *simulation) handlerPatience(d draws) context.Context {
+	if s.total > 0 && s.dialling != nil {
+		return s.impatience(d)
+	}
+	return s.patience(d)
+}
+
+func (s *simulation) impatience(d draws) context.Context {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	s.janitor.later(d.within(300*time.Millisecond), func() { cancel(errImpatient) })
 	return ctx
