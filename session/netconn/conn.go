@@ -21,8 +21,8 @@ import (
 //   - ErrReleased after Release
 //   - session.ErrDeadlock when Read or Write would wait on a goroutine of the engine's
 //     loops, as a handler of mode inline does: the loop is what it would wait for. It comes
-//     after a hundredth of a second, for which that loop stood still. In mode pool handlers
-//     may wait.
+//     after a hundredth of a second, for which that loop stood still; after a second at most
+//     where calls have waited longer before. In mode pool handlers may wait.
 //
 // The engine's deadlines go on: a peer that takes nothing for engine.WithStallTimeout while
 // output is queued is closed, as is one that says nothing for engine.WithIdleTimeout. There

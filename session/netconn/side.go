@@ -20,9 +20,10 @@ import (
 //
 // and again from 1. Whatever happens after 1 is either seen in 2, or told in 3.
 type side struct {
-	use   sync.Mutex    // one call at a time
-	wake  chan struct{} // has a value when it is worth trying again
-	timer *time.Timer   // tells when it is time to look; nil before the first wait
+	use      sync.Mutex    // one call at a time
+	wake     chan struct{} // has a value when it is worth trying again
+	timer    *time.Timer   // tells when it is time to look; nil before the first wait
+	patience time.Duration // see suspicious
 
 	mu       sync.Mutex
 	deadline time.Time // zero: none
@@ -30,14 +31,16 @@ type side struct {
 
 const (
 	// suspicious is how long somebody waits before he is asked whether he is the loop that
-	// he waits for. The question takes microseconds, most waits less than this.
+	// he waits for, which takes microseconds. Each time that he is not, the next one may
+	// wait twice as long, up to patient.
 	suspicious = 10 * time.Millisecond
+	patient    = time.Second
 
 	// retry is how often somebody asks again for room that the engine as a whole lacks.
 	retry = 10 * time.Millisecond
 )
 
-func (d *side) init() { d.wake = make(chan struct{}, 1) }
+func (d *side) init() { d.wake, d.patience = make(chan struct{}, 1), suspicious }
 
 // tell lets whoever waits try again.
 func (d *side) tell() {
@@ -86,12 +89,15 @@ func (d *side) begin(closed *atomic.Bool) error {
 // wait is step 3. Again says that the call has waited before, elsewhere that nobody will
 // tell.
 func (d *side) wait(again bool, t *session.Tap, elsewhere bool) error {
-	if again && onLoop(t) {
-		return session.ErrDeadlock
+	if again {
+		if onLoop(t) {
+			return session.ErrDeadlock
+		}
+		d.patience = min(2*d.patience, patient)
 	}
 	limit, timed := d.left()
-	if !again && (!timed || limit > suspicious) {
-		limit, timed = suspicious, true
+	if !again && (!timed || limit > d.patience) {
+		limit, timed = d.patience, true
 	}
 	if elsewhere && (!timed || limit > retry) {
 		limit, timed = retry, true
