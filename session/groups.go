@@ -51,7 +51,7 @@ type GroupConfig struct {
 func (c GroupConfig) check() error {
 	switch {
 	case c.Slow > Conflate:
-		return fmt.Errorf("Slow is %d, must be one of the policies", c.Slow)
+		return fmt.Errorf("policy Slow is %d, must be one of those there are", c.Slow)
 	case c.QueueBytes < 0:
 		return fmt.Errorf("QueueBytes is %d, must not be negative", c.QueueBytes)
 	}

@@ -215,7 +215,7 @@ func TestNobodyJoinsAGroupThatIsConfiguredWrongly(t *testing.T) {
 		want   string
 	}{
 		{session.GroupConfig{QueueBytes: -1}, `session: configuration of "g": QueueBytes is -1, must not be negative`},
-		{session.GroupConfig{Slow: session.Conflate + 1}, `session: configuration of "g": Slow is 4, must be one of the policies`},
+		{session.GroupConfig{Slow: session.Conflate + 1}, `session: configuration of "g": policy Slow is 4, must be one of those there are`},
 	} {
 		h := newHall(t, c.config, 1)
 		m := h.enter(nil)
