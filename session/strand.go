@@ -2,6 +2,7 @@ package session
 
 import (
 	"io"
+	"math/rand/v2"
 
 	"github.com/weirnet/weir/buffer"
 	"github.com/weirnet/weir/internal/fifo"
@@ -27,7 +28,7 @@ type strand struct {
 	pingDue bool                   // OnPing is due
 	pinging bool                   // the same, or it has not returned
 	opened  chan struct{}          // closed when the session is open, or never will be; nil if nobody waits
-	duties  uint64                 // that were done by it, also for other sessions
+	duties  uint64                 // that were done by it, also for other sessions, and where it began
 	uncount uint64                 // of duties, until the next: what a handler does not count that ran without a strand
 
 	// Of the frame that unread begins with, where there is a codec.
@@ -75,7 +76,7 @@ func (s *Session) work() *strand {
 		shared := s.link.Shared()
 		s.in, _ = shared.Strands.Get().(*strand)
 		if s.in == nil {
-			s.in = &strand{shared: shared, unread: buffer.NewChain(shared.Pool)}
+			s.in = &strand{shared: shared, unread: buffer.NewChain(shared.Pool), duties: rand.Uint64()} // unlike any other's
 		}
 		if s.flags&corked != 0 {
 			s.in.uncount = s.in.duties // the handler that runs is the same as before
