@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 	"time"
 )
@@ -32,7 +33,8 @@ type child struct {
 	log   *journal      // its standard error
 	ended chan struct{} // closed when the process is gone
 
-	deaf error // why it is not asked any more
+	deaf     error  // why it is not asked any more
+	evidence string // directory for what it was doing if it does not answer; empty: none
 }
 
 // startChild starts this program with args, under a tool if there is one.
@@ -103,20 +105,42 @@ func (c *child) read(to any, within time.Duration) error {
 		}
 		return json.Unmarshal(line, to)
 	case <-time.After(within):
-		c.deaf = fmt.Errorf("%w within %v", errSilent, within)
+		c.deaf = fmt.Errorf("%w within %v%s", errSilent, within, c.keepEvidence())
 		return c.deaf
 	}
 }
 
 // ask sends a command and decodes the answer.
-func (c *child) ask(command string, to any) error {
+func (c *child) ask(command string, to any) error { return c.askWithin(answerWithin, command, to) }
+
+// askWithin is ask for what may take long.
+func (c *child) askWithin(patience time.Duration, command string, to any) error {
 	if c.deaf != nil {
 		return c.deaf
 	}
 	if _, err := io.WriteString(c.stdin, command+"\n"); err != nil {
 		return errEnded
 	}
-	return c.read(to, answerWithin)
+	return c.read(to, patience)
+}
+
+// keepEvidence ends a process that does not answer so that it shows its stacks, keeps them
+// with all sockets of the network, and tells where.
+func (c *child) keepEvidence() string {
+	if c.evidence == "" {
+		return ""
+	}
+	sockets, err := exec.Command("ss", "-tanie").CombinedOutput()
+	if err != nil {
+		sockets = append(sockets, err.Error()...)
+	}
+	_ = c.cmd.Process.Signal(syscall.SIGQUIT) // it fails if the process has ended
+	c.awaitEnd(stopWithin)
+	file := filepath.Join(c.evidence, fmt.Sprint("silent", c.cmd.Process.Pid))
+	if err := os.WriteFile(file, append([]byte(c.log.text()+"\n"), sockets...), 0o644); err != nil {
+		return "; -evidence: " + err.Error()
+	}
+	return "; see " + file
 }
 
 // alive tells whether the process is still there.

@@ -18,6 +18,7 @@ type options struct {
 	quick    bool
 	json     string // file for the results, or empty
 	markdown string // file for the side-by-side table, or empty
+	evidence string // directory for what processes that do not answer were doing, or empty
 }
 
 // before is how long healthy clients are measured before a fault, and at least
@@ -49,6 +50,7 @@ func parseOptions(args []string, usage io.Writer) (options, error) {
 	flags.BoolVar(&o.quick, "quick", false, "fewer rows, shorter times and wider bounds, about a minute for weir's modes")
 	flags.StringVar(&o.json, "json", "", "write the results to this `file`, as JSON lines")
 	flags.StringVar(&o.markdown, "markdown", "", "write the servers side by side to this `file`, as Markdown")
+	flags.StringVar(&o.evidence, "evidence", "", "end processes that do not answer, and write their stacks and all sockets to this `directory`")
 	flags.Usage = func() { printUsage(usage, flags) }
 	if err := flags.Parse(args); err != nil {
 		return o, err

@@ -17,11 +17,19 @@ const noClients = "has no clients that come back by themselves"
 // dialsMost is how many attempts of clients an engine has under way to one address.
 const dialsMost = 64
 
+// partMore is for how much longer than it may take the end of a swarm is waited for, to
+// tell a session that ends by its linger time-out from one that does not end.
+const partMore = 10 * time.Second
+
 // tell has the server obey, and returns its state; it notes a failure if there is none.
 func (s *scene) tell(format string, args ...any) state {
+	return s.tellWithin(answerWithin, fmt.Sprintf(format, args...))
+}
+
+// tellWithin is tell for a command that may take long.
+func (s *scene) tellWithin(patience time.Duration, command string) state {
 	var st state
-	command := fmt.Sprintf(format, args...)
-	if err := s.server.ask(command, &st); err != nil {
+	if err := s.server.askWithin(patience, command, &st); err != nil {
 		s.fail("the server at %q: %v", command, err)
 	}
 	if st.Swarm == nil {
@@ -74,8 +82,12 @@ func (s *scene) ordered(st *swarmState) {
 // last state.
 func (s *scene) parts() *swarmState {
 	s.tell("hush")
-	s.awaitSwarm(settleMax, func(st *swarmState) bool { return st.Connected == 0 || st.Waits == 0 })
-	st := s.tell("part").Swarm
+	st := s.awaitSwarm(settleMax, func(st *swarmState) bool { return st.Connected == 0 || st.Waits == 0 })
+	s.require(st.Connected == 0 || st.Waits == 0, "%d bytes of %d clients still wait to be sent", st.Waits, st.Connected)
+	began := time.Now()
+	st = s.tellWithin(answerWithin+partMore, "part").Swarm
+	took := time.Since(began)
+	s.require(took <= answerWithin, "closing the clients took %v", round(took))
 	s.ordered(st)
 	waited := st.Sent - st.Had
 	s.see("%d messages: sessions had %d, %d of which were reported unsent; %d never had one, and were reported",

@@ -131,6 +131,12 @@ func (s *scene) run() {
 		}
 	}()
 	defer s.stopAll()
+	before := readLosses()
+	defer func() {
+		if lost := readLosses().since(before); lost != "" {
+			s.see("segments that the kernel threw away: %s", lost)
+		}
+	}()
 	if s.fault.calm {
 		if err := s.start(true); err != nil {
 			s.fail("%v", err)
@@ -221,6 +227,7 @@ func (s *scene) startServer(tool []string) error {
 func (s *scene) child(tool []string, args ...string) (*child, error) {
 	c, err := startChild(tool, args...)
 	if err == nil {
+		c.evidence = s.evidence
 		s.mu.Lock()
 		s.children = append(s.children, c)
 		s.mu.Unlock()
