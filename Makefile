@@ -33,7 +33,7 @@ cross: ## build and vet, tests included, for the other systems
 	done
 	@echo "cross windows/amd64"; GOOS=windows CGO_ENABLED=0 $(GO) build ./...
 
-fuzz: ## every fuzz target for FUZZTIME each
+fuzz: ## every fuzz target for FUZZTIME each: 20s, or so many executions, 25000x
 	@set -e; $(GO) list ./... | while read p; do \
 		for f in $$($(GO) test -list '^Fuzz' $$p | grep ^Fuzz || true); do \
 			echo "fuzz $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x $$p; \
@@ -88,5 +88,5 @@ rest: race lint cross
 	$(MAKE) sim N=300
 	$(MAKE) sim-fresh DURATION=30s
 	$(MAKE) sim-mutants-quick
-	$(MAKE) fuzz FUZZTIME=5s
+	$(MAKE) fuzz FUZZTIME=25000x
 	$(MAKE) faults-quick
