@@ -47,7 +47,8 @@ func parseCompare(args []string, now time.Time, usage io.Writer) (compareOptions
 	o := compareDefaults()
 	flags := flag.NewFlagSet("benchmarks compare", flag.ContinueOnError)
 	flags.SetOutput(usage)
-	cells := flags.String("cells", "", "comma-separated echo cells, by name or as patterns with * over the default ones; churn and fan-out are then left out")
+	cells := flags.String("cells", "", "comma-separated echo cells, by name or as patterns with * over the default ones; what is not named, churn too, is then left out")
+	hubs := flags.String("fanout", "", "the same of fan-out")
 	flags.IntVar(&o.rounds, "rounds", o.rounds, "rounds per cell")
 	flags.DurationVar(&o.round, "round-duration", o.round, "measured time of one load")
 	flags.DurationVar(&o.warmUp, "warm-up", o.warmUp, "time before the measured time")
@@ -74,19 +75,30 @@ func parseCompare(args []string, now time.Time, usage io.Writer) (compareOptions
 		name := strings.NewReplacer("/", "-", "~", "-", "^", "-").Replace(o.ref)
 		o.out = filepath.Join("results", fmt.Sprintf("compare-%s-%s", name, now.UTC().Format("20060102-150405")))
 	}
-	if *cells != "" {
-		var err error
-		if o.cells, err = selectCells(o.cells, *cells, parseCell); err != nil {
-			return o, err
-		}
-		for _, c := range o.cells {
-			if c.Share > 0 {
-				return o, fmt.Errorf("-cells: %v: there are no rivals to take a share of; name a rate, like 100x64@50000", c)
-			}
-		}
-		o.churn, o.fanout = nil, nil
+	if *cells == "" && *hubs == "" {
+		return o, nil
 	}
-	return o, nil
+	return o, o.narrow(*cells, *hubs)
+}
+
+// narrow leaves only the cells that are named.
+func (o *compareOptions) narrow(cells, hubs string) (err error) {
+	all := *o
+	o.cells, o.churn, o.fanout = nil, nil, nil
+	if cells != "" {
+		if o.cells, err = selectCells(all.cells, cells, parseCell); err != nil {
+			return err
+		}
+	}
+	for _, c := range o.cells {
+		if c.Share > 0 {
+			return fmt.Errorf("-cells: %v: there are no rivals to take a share of; name a rate, like 100x64@50000", c)
+		}
+	}
+	if hubs != "" {
+		o.fanout, err = selectCells(all.fanout, hubs, parseFanoutCell)
+	}
+	return err
 }
 
 func compareCommand(ctx context.Context, args []string, out, log io.Writer) error {

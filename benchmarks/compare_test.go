@@ -68,7 +68,11 @@ func TestCompareOptions(t *testing.T) {
 	if err != nil || len(o.cells) != 2 || o.churn != nil || o.fanout != nil || o.rounds != 3 || o.out != "y" {
 		t.Errorf("%+v, %v", o, err)
 	}
-	for _, args := range []string{"", "a b", "-rounds 0 HEAD", "-cells x HEAD", "-cells 5x5x1,5x5@50% HEAD", "-round-duration 0s HEAD", "-warm-up -1s HEAD"} {
+	o, err = parseCompare(strings.Fields("-fanout 1000x*,9x9x9 HEAD"), now, io.Discard)
+	if err != nil || o.cells != nil || o.churn != nil || len(o.fanout) != 2 {
+		t.Errorf("%+v, %v", o, err)
+	}
+	for _, args := range []string{"", "a b", "-rounds 0 HEAD", "-cells x HEAD", "-fanout x HEAD", "-cells 5x5x1,5x5@50% HEAD", "-round-duration 0s HEAD", "-warm-up -1s HEAD"} {
 		if _, err := parseCompare(strings.Fields(args), now, io.Discard); err == nil {
 			t.Errorf("%q was taken", args)
 		}
