@@ -59,6 +59,7 @@ func settings() (all []setting) {
 	variant("source-hash", engine.WithPlacement(engine.SourceHash))
 	variant("reuse-port", engine.WithReusePort())
 	variant("spin", engine.WithSpin(50*time.Microsecond))
+	variant("yield", engine.WithYield(200*time.Microsecond))
 	return all
 }
 

@@ -151,6 +151,9 @@ func (e *Engine) fillDeps() {
 	if e.deps.Random == nil {
 		e.deps.Random = rand.Int64N
 	}
+	if e.deps.Yield == nil {
+		e.deps.Yield = sock.Yield
+	}
 	if e.deps.Hash == nil {
 		seed := maphash.MakeSeed()
 		e.deps.Hash = func(a netip.Addr) uint64 { return maphash.Comparable(seed, a) }

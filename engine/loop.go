@@ -56,6 +56,7 @@ type loop struct {
 	found   bool          // this turn's poll found something
 	foundAt time.Time     // when a poll last did
 	gap     time.Duration // between then and the time before
+	yielded time.Time     // when other threads were last let run
 	wheel   wheel
 
 	acceptors   []*acceptor
@@ -141,8 +142,19 @@ func (l *loop) turn() {
 	l.closeMarked() // 6
 	l.handOver()    // 7
 	if l.found {
-		runtime.Gosched() // a loop that is never idle would keep others waiting for 20 ms
+		l.yield()
 	}
+}
+
+// yield lets others run: goroutines after each turn, which a loop that is never idle would
+// keep waiting for 20 ms, and if it is to, now and then, threads, which wait for the end of a
+// slice of the kernel's.
+func (l *loop) yield() {
+	if every := l.engine.options.yield; every > 0 && l.now.Sub(l.yielded) >= every {
+		l.yielded = l.now
+		l.engine.deps.Yield()
+	}
+	runtime.Gosched()
 }
 
 // 1. Due timers.

@@ -129,6 +129,38 @@ func TestRoomToldBeforeTheLoopListened(t *testing.T) {
 	}
 }
 
+// A loop that always finds work lets other threads run now and then, if it is to; one that
+// finds none has no need to.
+func TestBusyLoopLetsThreadsRun(t *testing.T) {
+	for _, every := range []time.Duration{0, 200 * time.Microsecond, 10 * time.Millisecond} {
+		t.Run(every.String(), func(t *testing.T) { testYields(t, every) })
+	}
+}
+
+func testYields(t *testing.T, every time.Duration) {
+	st := newStage(t, WithYield(every))
+	yields := 0
+	st.engine.deps.Yield = func() { yields++ }
+	c := st.connect(silent)
+	st.pass(time.Second)
+	if yields != 0 {
+		t.Errorf("%d yields of an idle loop", yields)
+	}
+	const turns, length = 400, 50 * time.Microsecond
+	for range turns {
+		st.tell(c, poller.Readable)
+		st.loop.turn()
+		st.clock.set(st.clock.Now().Add(length))
+	}
+	want := 0
+	if every > 0 {
+		want = int(turns * length / every)
+	}
+	if yields != want {
+		t.Errorf("%d yields in %v, want %d", yields, turns*length, want)
+	}
+}
+
 // Whoever releases the last count closes the descriptor. Until that is done the
 // slot must not be given to another connection, whose descriptor it would be.
 func TestSlotIsNotFreedUnderTheOneWhoCloses(t *testing.T) {

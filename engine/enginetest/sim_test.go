@@ -161,7 +161,7 @@ func (s *simulation) deps() inject.Deps {
 		return uint64(b[15])*2654435761>>7 + s.seed
 	}
 	d := inject.Deps{
-		Clock: s, Sockets: s.network, NewPoller: newPoller, Oversee: s.overseer.take, Wait: s.await, Hash: hash,
+		Clock: s, Yield: func() {}, Sockets: s.network, NewPoller: newPoller, Oversee: s.overseer.take, Wait: s.await, Hash: hash,
 		AfterFunc: s.timers.after, Random: func(n int64) int64 { return s.jitter.Int64N(n) },
 	}
 	if s.dialling != nil {

@@ -44,6 +44,9 @@ type Deps struct {
 	// most retry unless that is 0, or until ctx ends, whose cause it returns.
 	Wait func(ctx context.Context, free <-chan struct{}, retry time.Duration) error
 
+	// Yield has other threads run that wait for the caller's processor.
+	Yield func()
+
 	// Hash spreads peers' addresses over loops, where they are placed by address.
 	Hash func(netip.Addr) uint64
 }
