@@ -1,5 +1,6 @@
 // Package inject names what the engine takes from outside: time, sockets,
-// connections, the poller, chance, how callers wait, and when workers are looked after.
+// connections, the poller, chance, how callers wait, who runs beside them, and when workers
+// are looked after.
 // The simulator replaces them, so that it runs the very loop that ships. The types are
 // internal: nobody outside this module can swap them.
 package inject
