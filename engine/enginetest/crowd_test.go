@@ -272,7 +272,7 @@ func (c *crowd) begins(t *track, group, number int, at time.Time) []byte {
 	switch {
 	case p.except == t:
 		s.failf("%s: message %d of %s, which was for the others", t, number, h)
-	case !p.expires.IsZero() && !at.Before(p.expires):
+	case !p.expires.IsZero() && !at.Add(-s.heldUp(t)).Before(p.expires): // weir looked before it was held up
 		s.failf("%s: message %d of %s, which has expired", t, number, h)
 	case t.out.at < m.snapshot:
 		s.failf("%s: message %d of %s before the snapshot", t, number, h)

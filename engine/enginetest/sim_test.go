@@ -37,6 +37,7 @@ type simulation struct {
 	draws   // of what happens next, and of faults
 	parts   parts
 	now     time.Time
+	held    time.Duration             // of that, what has passed in the middle of calls, while others acted
 	clock   atomic.Pointer[time.Time] // the same, for the engine
 	faults  faults
 	network *network
@@ -86,6 +87,7 @@ type simLoop struct {
 	over     bool
 	parked   bool
 	deadline time.Time
+	held     time.Duration // the simulation's, when its turn began
 }
 
 // An actor is somebody outside the engine. It is never in two steps at once.
@@ -306,7 +308,7 @@ func (s *simulation) resume(l *simLoop, err error) {
 		s.engineFails()
 	}
 	s.note("loop %d goes on, error %v", l.poller.index, err)
-	l.running = true
+	l.running, l.held = true, s.held
 	if !l.parked && s.spin > 0 {
 		s.drift += spinCost
 		s.setTime(s.now.Add(spinCost)) // here: at the start, loops come to their first Poll side by side
@@ -413,9 +415,11 @@ func (s *simulation) letOthers() {
 	case s.hands.current != nil:
 		s.hands.yield(s.now)
 	case s.depth < nestedMax:
+		before, held := s.now, s.held
 		s.depth++
 		s.step()
 		s.depth--
+		s.held = held + s.now.Sub(before)
 	}
 }
 
@@ -431,6 +435,18 @@ func (s *simulation) ambush(t *track) {
 	s.rouse(t.session)
 }
 
+// heldUp is how much time has passed in the middle of calls since a session's loop began its turn.
+func (s *simulation) heldUp(t *track) time.Duration {
+	if t.session == nil {
+		return 0
+	}
+	return s.held - s.loopOf(t.session).held
+}
+
+func (s *simulation) loopOf(of *session.Session) *simLoop {
+	return s.loops[of.ID()&(firstSession-1)%uint64(len(s.loops))]
+}
+
 // rouse has a session's loop go on, unless a worker does this, who lets others go on
 // anyway.
 func (s *simulation) rouse(of *session.Session) {
@@ -438,7 +454,7 @@ func (s *simulation) rouse(of *session.Session) {
 		return
 	}
 	s.depth++
-	l := s.loops[of.ID()&(firstSession-1)%uint64(len(s.loops))]
+	l := s.loopOf(of)
 	for range 3 {
 		if s.runnable(l) {
 			s.resume(l, nil)
