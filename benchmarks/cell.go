@@ -58,8 +58,8 @@ func defaultCells() []cell {
 }
 
 // selectCells returns those of cells that one of the patterns matches; a pattern
-// without * is a cell by itself, known or not.
-func selectCells[C fmt.Stringer](cells []C, patterns string, parse func(string) (C, error)) ([]C, error) {
+// without * is a cell by itself, known or not. Errors name the flag.
+func selectCells[C fmt.Stringer](flag string, cells []C, patterns string, parse func(string) (C, error)) ([]C, error) {
 	var selected []C
 	for pattern := range strings.SplitSeq(patterns, ",") {
 		if !strings.Contains(pattern, "*") {
@@ -74,14 +74,14 @@ func selectCells[C fmt.Stringer](cells []C, patterns string, parse func(string) 
 		for _, c := range cells {
 			matches, err := path.Match(pattern, c.String())
 			if err != nil {
-				return nil, fmt.Errorf("-cells: %q: %w", pattern, err)
+				return nil, fmt.Errorf("%s: %q: %w", flag, pattern, err)
 			}
 			if matches {
 				selected = append(selected, c)
 			}
 		}
 		if len(selected) == before {
-			return nil, fmt.Errorf("-cells: no cell matches %q", pattern)
+			return nil, fmt.Errorf("%s: no cell matches %q", flag, pattern)
 		}
 	}
 	return selected, nil

@@ -86,7 +86,7 @@ func (o *compareOptions) narrow(cells, hubs string) (err error) {
 	all := *o
 	o.cells, o.churn, o.fanout = nil, nil, nil
 	if cells != "" {
-		if o.cells, err = selectCells(all.cells, cells, parseCell); err != nil {
+		if o.cells, err = selectCells("-cells", all.cells, cells, parseCell); err != nil {
 			return err
 		}
 	}
@@ -96,7 +96,7 @@ func (o *compareOptions) narrow(cells, hubs string) (err error) {
 		}
 	}
 	if hubs != "" {
-		o.fanout, err = selectCells(all.fanout, hubs, parseFanoutCell)
+		o.fanout, err = selectCells("-fanout", all.fanout, hubs, parseFanoutCell)
 	}
 	return err
 }

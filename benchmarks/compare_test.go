@@ -72,6 +72,9 @@ func TestCompareOptions(t *testing.T) {
 	if err != nil || o.cells != nil || o.churn != nil || len(o.fanout) != 2 {
 		t.Errorf("%+v, %v", o, err)
 	}
+	if _, err := parseCompare(strings.Fields("-fanout z* HEAD"), now, io.Discard); err == nil || !strings.HasPrefix(err.Error(), "-fanout: ") {
+		t.Errorf("%v does not name the flag", err)
+	}
 	for _, args := range []string{"", "a b", "-rounds 0 HEAD", "-cells x HEAD", "-fanout x HEAD", "-cells 5x5x1,5x5@50% HEAD", "-round-duration 0s HEAD", "-warm-up -1s HEAD"} {
 		if _, err := parseCompare(strings.Fields(args), now, io.Discard); err == nil {
 			t.Errorf("%q was taken", args)

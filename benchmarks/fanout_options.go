@@ -84,7 +84,7 @@ func (o fanoutOptions) parse(args []string, usage io.Writer) (fanoutOptions, err
 	}
 	var err error
 	if *cells != "" {
-		if o.cells, err = selectCells(o.cells, *cells, parseFanoutCell); err != nil {
+		if o.cells, err = selectCells("-cells", o.cells, *cells, parseFanoutCell); err != nil {
 			return o, err
 		}
 	}

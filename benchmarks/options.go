@@ -77,9 +77,9 @@ func (o options) parse(args []string, usage io.Writer) (options, error) {
 	switch {
 	case *cells == "":
 	case o.churn != nil:
-		o.churn, err = selectCells(o.churn, *cells, parseChurnCell)
+		o.churn, err = selectCells("-cells", o.churn, *cells, parseChurnCell)
 	default:
-		o.cells, err = selectCells(defaultCells(), *cells, parseCell)
+		o.cells, err = selectCells("-cells", defaultCells(), *cells, parseCell)
 	}
 	if err = errors.Join(err, checkShares(o.cells)); err != nil {
 		return o, err

@@ -26,7 +26,7 @@ func TestSelectCells(t *testing.T) {
 		"5x64@70%,5x64@900": "5x64@70% 5x64@900",
 	}
 	for patterns, want := range tests {
-		cells, err := selectCells(defaultCells(), patterns, parseCell)
+		cells, err := selectCells("-cells", defaultCells(), patterns, parseCell)
 		var got []string
 		for _, c := range cells {
 			got = append(got, c.String())
@@ -36,7 +36,7 @@ func TestSelectCells(t *testing.T) {
 		}
 	}
 	for _, patterns := range []string{"", "10", "10x64", "10x64x1x2", "0x1x1", "x*y", "1x-1x1", "10x64x1 ", "5x64@0", "5x64@0%", "5x64@100%", "5x64@70% ", "5x64@70" + "x1"} {
-		if cells, err := selectCells(defaultCells(), patterns, parseCell); err == nil {
+		if cells, err := selectCells("-cells", defaultCells(), patterns, parseCell); err == nil {
 			t.Errorf("%q was taken for %v", patterns, cells)
 		}
 	}

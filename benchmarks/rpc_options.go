@@ -65,7 +65,7 @@ func (o rpcOptions) parse(args []string, usage io.Writer) (rpcOptions, error) {
 	}
 	var err error
 	if *cells != "" {
-		if o.cells, err = selectCells(o.cells, *cells, parseCell); err != nil {
+		if o.cells, err = selectCells("-cells", o.cells, *cells, parseCell); err != nil {
 			return o, err
 		}
 	}
