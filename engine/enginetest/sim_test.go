@@ -87,7 +87,7 @@ type simLoop struct {
 	over     bool
 	parked   bool
 	deadline time.Time
-	held     time.Duration // the simulation's, when its turn began
+	held     time.Duration // the simulation's, when its turn began, or it last read in it
 }
 
 // An actor is somebody outside the engine. It is never in two steps at once.
@@ -435,7 +435,8 @@ func (s *simulation) ambush(t *track) {
 	s.rouse(t.session)
 }
 
-// heldUp is how much time has passed in the middle of calls since a session's loop began its turn.
+// heldUp is how much time has passed in the middle of calls since a session's loop began its
+// turn, or last read in it.
 func (s *simulation) heldUp(t *track) time.Duration {
 	if t.session == nil {
 		return 0
@@ -553,6 +554,9 @@ func (s *simulation) moved(call string, of *socket, n int, errno syscall.Errno) 
 		t.read(n)
 	}
 	if call == "recv" {
+		if t.session != nil {
+			s.loopOf(t.session).held = s.held // it looks later whether messages have expired
+		}
 		return
 	}
 	if n > 0 {
