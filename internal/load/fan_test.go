@@ -274,19 +274,35 @@ func TestFanDetectsThatTheLastMessageIsMissing(t *testing.T) {
 }
 
 func TestFanDetectsBytesAfterTheLastMessage(t *testing.T) {
-	f := newFan(t, fanConfig(startHub(t, hubMessage, func(conn, number int, m []byte) []byte {
-		if conn == 3 && number == 19 {
-			return append(m, m...)
-		}
-		return m
-	})))
-	r := load.FanRun{InFlight: 1, Messages: 20, Duration: 200 * time.Millisecond}
-	_, err := f.Run(t.Context(), r, nil)
-	if err == nil { // it came after the end
-		_, err = f.Run(t.Context(), r, nil)
-	}
-	if err == nil || !strings.Contains(err.Error(), "more came than was sent") && !strings.Contains(err.Error(), "came again") {
-		t.Errorf("got %v", err)
+	unknown := make([]byte, hubMessage)
+	unknown[8] = 0xff // in its number
+	for name, test := range map[string]struct {
+		surplus []byte // nil is the message itself
+		want    string
+	}{
+		"the same again":     {nil, "message 19 of publisher 0 came again"},
+		"a piece":            {[]byte{0}, "more came than was sent: 1 bytes after message 19 of publisher 0"},
+		"one that is unsent": {unknown, "more came than was sent: 64 bytes after message 19 of publisher 0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFan(t, fanConfig(startHub(t, hubMessage, func(conn, number int, m []byte) []byte {
+				switch {
+				case conn != 3 || number != 19:
+					return m
+				case test.surplus == nil:
+					return append(m, m...)
+				}
+				return append(m, test.surplus...)
+			})))
+			r := load.FanRun{InFlight: 1, Messages: 20, Duration: 200 * time.Millisecond}
+			_, err := f.Run(t.Context(), r, nil)
+			if err == nil { // it came after the end
+				_, err = f.Run(t.Context(), r, nil)
+			}
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want %q", err, test.want)
+			}
+		})
 	}
 }
 

@@ -116,3 +116,14 @@ func (p *fanPublisher) explain(got []byte, at int64) string {
 		return fmt.Sprintf("message %d of publisher %d has the number %d", expected, p.id, came)
 	}
 }
+
+// explainSurplus says what got is, which begins where the stream ends so far.
+func (p *fanPublisher) explainSurplus(got []byte) string {
+	if len(got) >= fanHeader {
+		came := int64(binary.LittleEndian.Uint64(got[1:]))
+		if int(got[0]) == p.id && came >= 0 && came < p.published {
+			return fmt.Sprintf("message %d of publisher %d came again after message %d, the last that was sent", came, p.id, p.published-1)
+		}
+	}
+	return fmt.Sprintf("more came than was sent: %d bytes after message %d of publisher %d", len(got), p.published-1, p.id)
+}

@@ -48,7 +48,7 @@ func (d *fanDriver) take(c *fanConn, got []byte) bool {
 		}
 		want := p.view(at, to)
 		if len(want) == 0 {
-			d.fail(c, "more came than was sent: %d bytes after message %d of publisher %d", len(got), p.published-1, c.from)
+			d.fail(c, "%s", p.explainSurplus(got))
 			return false
 		}
 		if !bytes.Equal(got[:len(want)], want) {
