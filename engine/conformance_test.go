@@ -60,6 +60,8 @@ func settings() (all []setting) {
 	variant("reuse-port", engine.WithReusePort())
 	variant("spin", engine.WithSpin(50*time.Microsecond))
 	variant("yield", engine.WithYield(200*time.Microsecond))
+	variant("small reads", engine.WithReadSize(4<<10))
+	variant("large reads", engine.WithReadSize(256<<10))
 	return all
 }
 

@@ -34,7 +34,7 @@ func WithMessageRate(perSecond, burst int) Option {
 }
 
 // WithByteRate does the same for the bytes that a peer sends, which are counted when
-// they are read, up to 64 KiB at once.
+// they are read, up to WithReadSize at once.
 func WithByteRate(bytesPerSecond, burst int) Option {
 	return func(o *options) { o.allow("byte rate", &o.intake.bytes, bytesPerSecond, burst) }
 }

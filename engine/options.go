@@ -271,6 +271,20 @@ func WithReadBudget(bytes int) Option {
 	}
 }
 
+// WithReadSize sets how many bytes a loop reads at once at most, 4 KiB to 256 KiB; the
+// default is 64 KiB. Where messages of 64 KiB follow each other closely, 256 KiB gave 1.1
+// to 1.2 times the rate for two thirds of the processor time. Whatever is bounded to within
+// one read, as by WithUnread and WithByteRate, is less exact then. Each loop keeps so much
+// memory, and more of it at once while what it read is still in use.
+func WithReadSize(bytes int) Option {
+	return func(o *options) {
+		if bytes < 4<<10 || bytes > 256<<10 {
+			o.reject("read size", bytes, "must be from 4096 to 262144 bytes")
+		}
+		o.readSize = bytes
+	}
+}
+
 // WithMailbox bounds how many posted tasks may wait for a session, and what the
 // engine has to do for a loop; the default is 1024.
 func WithMailbox(tasks int) Option {

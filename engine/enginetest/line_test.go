@@ -298,7 +298,7 @@ func (k *line) memory() int64 {
 	if st.Queued == 0 {
 		k.peak, k.pieces = 0, 0
 	}
-	return int64(2*readSize) + int64(4*st.Unread+512) + int64(5*max(k.peak, st.Queued)+512*(k.pieces+4*len(k.owner.ledger.open())))
+	return 2*k.sim.readSize + int64(4*st.Unread+512) + int64(5*max(k.peak, st.Queued)+512*(k.pieces+4*len(k.owner.ledger.open())))
 }
 
 // enter is called when a handler begins, and what it returns when it ends.

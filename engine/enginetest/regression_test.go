@@ -165,7 +165,7 @@ func TestWaitingMessageKeepsNoLoopSegment(t *testing.T) {
 			if k.track.messages != 1 {
 				k.t.Fatalf("%d messages, two should wait", k.track.messages)
 			}
-			if use := k.engine.Stats().Memory.Buffers.InUse; use > readSize+4<<10 {
+			if use := k.engine.Stats().Memory.Buffers.InUse; use > k.readSize+4<<10 {
 				k.t.Errorf("%d bytes of buffers are in use", use)
 			}
 		}, append(options, engine.WithOutbound(10, 20, 1<<20))...)

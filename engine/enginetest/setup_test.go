@@ -83,6 +83,10 @@ func (s *simulation) drawEngine() []engine.Option {
 		s.spin = time.Duration(d.between(10, 100)) * time.Microsecond
 		opts = append(opts, engine.WithSpin(s.spin))
 	}
+	if d, ok := s.feature("read-size", 0.2); ok {
+		s.readSize = pick[int64](d, 4<<10, 256<<10)
+		opts = append(opts, engine.WithReadSize(int(s.readSize)))
+	}
 	return append(opts, s.drawHandler()...)
 }
 

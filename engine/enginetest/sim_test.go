@@ -63,6 +63,7 @@ type simulation struct {
 	ender    *ender
 	watch    watch
 	dwells   int           // how often a handler on a loop may still take long
+	readSize int64         // what a loop reads into, bytes
 	spin     time.Duration // loops poll for this long before they park
 	hang     bool          // the next handler on a worker hangs
 	hung     int           // that do
@@ -129,7 +130,7 @@ const (
 )
 
 func newSimulation(seed uint64, only []string) *simulation {
-	s := &simulation{seed: seed, draws: drawsOf(seed, "schedule"), parts: parts{only: only}}
+	s := &simulation{seed: seed, draws: drawsOf(seed, "schedule"), parts: parts{only: only}, readSize: 64 << 10}
 	s.setTime(time.Unix(1_700_000_000, 0))
 	s.network = newNetwork(s)
 	s.world.byPort = make(map[uint16]*track)

@@ -335,10 +335,10 @@ func (t *track) memory() (limit int64) {
 		t.peak, t.pieces, t.pinned = 0, 0, false
 	}
 	if t.pinned {
-		limit = readSize * int64(t.messages)
+		limit = t.sim.readSize * int64(t.messages)
 	}
 	if t.sim.pooled {
-		limit += 2*readSize + int64(4*(t.peer.sent-t.delivered)+512) // what its strand has, and what its handler sees
+		limit += 2*t.sim.readSize + int64(4*(t.peer.sent-t.delivered)+512) // what its strand has, and what its handler sees
 	}
 	for _, f := range t.retained {
 		limit += int64(4*f.Len() + 512)
@@ -349,18 +349,15 @@ func (t *track) memory() (limit int64) {
 			limit += int64(4*st.Unread + 512)
 		}
 		if t.framed() && st.Unread > 0 && !t.paused && st.Queued < t.sim.high {
-			limit += readSize // its handlers are at work, or about to be
+			limit += t.sim.readSize // its handlers are at work, or about to be
 		}
 	}
 	return limit + int64(5*t.peak+512*t.pieces)
 }
 
-// readSize is what a loop reads into, bytes.
-const readSize = 64 << 10
-
 // checkMemory compares what the engine's buffers take with what is queued.
 func (s *simulation) checkMemory() {
-	limit := int64(len(s.loops)+1) * readSize // a loop that ended may be about to release its own
+	limit := int64(len(s.loops)+1) * s.readSize // a loop that ended may be about to release its own
 	limit += s.crowd.memory()
 	if s.casts != nil {
 		limit += 4 * s.casts.bytes * int64(len(codecs))
