@@ -36,6 +36,7 @@ type line struct {
 	watched func() bool // ends the watching of the session's context
 	places  int         // of requests that are being answered
 	serving map[uint64]*Responder
+	over    error // why the session has ended
 }
 
 func newLine(p *Peer, s *session.Session) *line {
@@ -95,6 +96,7 @@ func (l *line) close(reason error) {
 		e.taken = l.session.Stats().BytesOut + uint64(c.InWrite)
 	}
 	left := l.table.close(e)
+	l.dropLater(reason)
 	each(left, func(c *call) { l.end(c, nil, c.ended(&e)) })
 }
 
@@ -113,9 +115,11 @@ func (l *line) empty() *message.Message {
 	return m
 }
 
-// keep keeps a message that nobody else has, and that has not taken much memory.
+// keep keeps a message that nobody else has, and that has not taken much memory. Its names
+// may be a part of a frame that has.
 func (l *line) keep(m *message.Message) {
 	if m.Len() == 0 {
+		m.Reset()
 		l.spare = m
 	}
 }

@@ -58,6 +58,7 @@ type Responder struct {
 	line     *line
 	asked    message.Header
 	deadline time.Time
+	apart    bool // its handler runs on a goroutine of its own; guarded by the line's lock
 
 	mu         sync.Mutex // guards all below
 	state      answerState
@@ -163,6 +164,8 @@ func (a *Responder) begin() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {
+	case a.state == answered && a.quit == session.ErrClosed:
+		return session.ErrClosed
 	case a.state != unanswered:
 		return ErrAnswered
 	case a.quit != nil:
@@ -177,7 +180,10 @@ func (a *Responder) begin() error {
 func (a *Responder) finish(err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if err == nil || errors.Is(err, session.ErrClosed) {
+	if err == nil {
+		a.quit = nil
+	}
+	if err == nil || errors.Is(err, session.ErrClosed) || a.quit == session.ErrClosed {
 		a.free()
 		return
 	}
@@ -204,6 +210,23 @@ func (a *Responder) abandoned() bool {
 func (a *Responder) drop() {
 	if a.begin() == nil {
 		a.finish(nil)
+	}
+}
+
+// lose ends a request whose session has ended. If somebody is just answering it, it ends
+// with that.
+func (a *Responder) lose(why error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.state == answered {
+		return
+	}
+	if a.cancel != nil {
+		a.cancel(why)
+	}
+	a.quit = session.ErrClosed
+	if a.state == unanswered {
+		a.free()
 	}
 }
 
@@ -250,6 +273,7 @@ func (l *line) request(m *message.Message) {
 		l.serve(h, r)
 		return
 	}
+	r.responder.apart = true
 	if l.register(&r.responder) {
 		go l.serveApart(h, r)
 	}
@@ -323,6 +347,35 @@ func (l *line) cancelled(id uint64) {
 	a.leave(ErrCancelled)
 }
 
+// dropLater frees the places of requests that were left to Responders, since the session
+// has ended. Handlers on goroutines of their own keep theirs until they return.
+func (l *line) dropLater(reason error) {
+	l.mu.Lock()
+	l.over = reason
+	var all []*Responder
+	for _, a := range l.serving {
+		if !a.apart {
+			all = append(all, a)
+		}
+	}
+	l.mu.Unlock()
+	for _, a := range all {
+		a.lose(reason)
+	}
+}
+
+// leaveLater has the place of a request whose handler has returned, and left the answer to
+// its Responder, end with the session.
+func (l *line) leaveLater(a *Responder) {
+	l.mu.Lock()
+	a.apart = false
+	over := l.over
+	l.mu.Unlock()
+	if over != nil {
+		a.lose(over)
+	}
+}
+
 // refuse answers a request that no handler gets.
 func (l *line) refuse(asked message.Header, why error) {
 	p := l.peer
@@ -380,6 +433,7 @@ func (l *line) crashed(send sending, r *Request, value any) {
 func (l *line) conclude(send sending, r *Request, reply *message.Message, why error) {
 	a := &r.responder
 	if r.later && reply == nil && why == nil {
+		l.leaveLater(a)
 		return
 	}
 	var err error

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/weirnet/weir/session"
+	"github.com/weirnet/weir/session/frame"
 	"github.com/weirnet/weir/session/message"
 )
 
@@ -533,6 +534,110 @@ func TestSharedRequest(t *testing.T) {
 	}
 	if limited != 200 || !m.Equal(msg("x", "shared")) {
 		t.Errorf("%d with a deadline; the message is %v", limited, m)
+	}
+}
+
+// TestPlacesEndWithTheSession: requests whose answer was left to a Responder that never
+// answers take up their places until the session closes.
+func TestPlacesEndWithTheSession(t *testing.T) {
+	server := newPeer(t, WithServingTotal(2))
+	var left []*Responder
+	server.Handle("wait", func(r *Request) (*message.Message, error) {
+		left = append(left, r.Later())
+		return nil, nil
+	})
+	server.Handle("now", func(r *Request) (*message.Message, error) { return nil, nil })
+	for range 2 {
+		s := newEnd(t, server)
+		s.get(of(message.KindRequest, 5, "wait"))
+		s.close()
+	}
+	if n := server.Stats().Serving; n != 0 {
+		t.Errorf("%d are served, and no session is left", n)
+	}
+	for _, a := range left {
+		if err := a.Reply(nil); !errors.Is(err, session.ErrClosed) {
+			t.Errorf("a reply after the end of the session: %v", err)
+		}
+		if a.Context().Err() == nil {
+			t.Error("its context is not done")
+		}
+	}
+	s := newEnd(t, server)
+	s.get(of(message.KindRequest, 5, "now"))
+	if all := s.sent(); len(all) != 1 || all[0].Err() != nil {
+		t.Errorf("a request over a new session is answered with %v", all)
+	}
+}
+
+// TestPlacesApartEndWithTheSession: the same where the handler returns, and leaves the
+// answer to its Responder, after the session has closed.
+func TestPlacesApartEndWithTheSession(t *testing.T) {
+	server := newPeer(t)
+	closed, returned := make(chan struct{}), make(chan *Responder, 1)
+	server.HandleApart("wait", func(r *Request) (*message.Message, error) {
+		<-closed
+		returned <- r.Later()
+		return nil, nil
+	})
+	s := newEnd(t, server)
+	s.get(of(message.KindRequest, 5, "wait"))
+	s.close()
+	if n := server.Stats().Serving; n != 1 {
+		t.Errorf("%d are served while a handler runs", n)
+	}
+	close(closed)
+	a := <-returned
+	for server.Stats().Serving != 0 {
+		runtime.Gosched() // until the handler's goroutine has gone on
+	}
+	if err := a.Reply(nil); !errors.Is(err, session.ErrClosed) {
+		t.Errorf("a reply after that: %v", err)
+	}
+}
+
+// TestPlaceOfAnswerThatFailsAtTheEnd: somebody is answering when the session closes, and
+// what he sends cannot be sent for another reason.
+func TestPlaceOfAnswerThatFailsAtTheEnd(t *testing.T) {
+	server := newPeer(t)
+	var a *Responder
+	server.Handle("wait", func(r *Request) (*message.Message, error) {
+		a = r.Later()
+		return nil, nil
+	})
+	s := newEnd(t, server)
+	s.get(of(message.KindRequest, 5, "wait"))
+	err := a.reply(func([]byte) error {
+		s.close()
+		return session.ErrBufferFull
+	}, nil)
+	if !errors.Is(err, session.ErrBufferFull) {
+		t.Errorf("got %v", err)
+	}
+	if n := server.Stats().Serving; n != 0 {
+		t.Errorf("%d are served, and no session is left", n)
+	}
+	if err := a.Reply(nil); !errors.Is(err, session.ErrClosed) {
+		t.Errorf("another reply: %v", err)
+	}
+}
+
+// TestSpareMessageKeepsNoFrame: names may be a part of a large frame, and must not be kept
+// with the message that the next frame is read into.
+func TestSpareMessageKeepsNoFrame(t *testing.T) {
+	p := newPeer(t, WithFormat(message.JSON{}))
+	s := newEnd(t, p)
+	ping := []byte(`{"kind":"ping","type":"x","correlation":2` + strings.Repeat(" ", 1<<20) + `}`)
+	head, err := frame.Default().Head(nil, ping)
+	must(t, err)
+	s.deliver(append(head, ping...))
+	s.take() // the pong
+	spare := p.lineOf(s.session).spare
+	if spare == nil {
+		t.Fatal("no message is kept")
+	}
+	if h := spare.Header; h != (message.Header{}) {
+		t.Errorf("%+v is kept", h)
 	}
 }
 
