@@ -243,6 +243,5 @@ func (l *loop) refuseInvited(c *conn, err error) {
 	if errors.Is(err, ErrStopped) {
 		why = session.ReasonShutdown
 	}
-	c.drive().End(why, err, true)
-	l.mark(c)
+	l.settle(c, c.drive().End(why, err, true)) // marks it
 }

@@ -33,8 +33,7 @@ func (l *loop) open(c *conn) {
 		}
 		l.engine.log.acceptError(acceptRegister, err)
 		l.stats.refused.Add(1)
-		c.drive().End(session.ReasonIOError, err, true)
-		l.mark(c)
+		l.settle(c, c.drive().End(session.ReasonIOError, err, true)) // marks it
 		return
 	}
 	l.broken = interruption{opening: c}
@@ -92,7 +91,7 @@ func (l *loop) close(c *conn) {
 	c.flags |= gone
 	l.wheel.clear(c.slot())
 	driver := c.drive()
-	st := driver.Status()
+	st := driver.Look()
 	if st&transport.Aborted != 0 {
 		_ = l.sockets.SetOption(int(c.fd), sock.Linger, 0) // RST instead of FIN
 		if l.obeyed >= orderAbort {

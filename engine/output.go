@@ -47,7 +47,6 @@ func (l *loop) arm(c *conn, on bool) {
 		interest |= poller.Write
 	}
 	if err := l.poller.Modify(int(c.fd), interest, poller.Token(c.id)); err != nil {
-		c.drive().End(session.ReasonIOError, err, true)
-		l.mark(c)
+		l.settle(c, c.drive().End(session.ReasonIOError, err, true)) // marks it
 	}
 }

@@ -176,6 +176,14 @@ func (d Driver) Status() transport.Status {
 	return d.s.leaveLoop(d.s.link.Shared())
 }
 
+// Look returns what Status does, for a loop that is about to Close the session: it does
+// nothing that is due, and leaves that to Close.
+func (d Driver) Look() transport.Status {
+	d.s.mu.Lock()
+	defer d.s.mu.Unlock()
+	return d.s.status() &^ transport.Due
+}
+
 // Progress returns how many bytes the kernel has taken so far, so that a loop
 // can tell a slow peer from one that does not read at all.
 func (d Driver) Progress() uint64 {

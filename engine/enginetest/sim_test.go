@@ -53,6 +53,7 @@ type simulation struct {
 	flushing *dialler         // whose client moves its queue now, and holds its lock
 	timers   timers
 	jitter   draws
+	late     draws         // of postLate
 	drift    time.Duration // for which the clock has gone on while somebody ran
 	dwelt    time.Duration // of that, within handlers on loops
 	handler  session.Handler
@@ -137,6 +138,7 @@ func newSimulation(seed uint64, only []string) *simulation {
 	s.world.ids = make(map[uint64]bool)
 	s.lines = make(map[uint16]*line)
 	s.jitter = drawsOf(seed, "jitter")
+	s.late = drawsOf(seed, "late")
 	s.crew.sim, s.hands.sim, s.timers.sim = s, s, s
 	s.janitor = &janitor{sim: s}
 	s.overseer = &overseer{sim: s}
@@ -389,7 +391,19 @@ func (s *simulation) disturb(t *track) {
 	if t.session != nil && s.chance(s.faults.ambush) {
 		s.ambush(t)
 	}
+	s.postLate()
 	s.letOthers()
+}
+
+// postLate may have somebody leave a task with a session that is ending: its loop is in the
+// middle of a call, perhaps for another one, and may be about to close it.
+func (s *simulation) postLate() {
+	for _, t := range s.tracks {
+		if t.state == opened && !t.postedLate && t.session.State() == session.Draining && s.late.chance(0.5) {
+			t.postedLate, t.meddled = true, true
+			t.post(func() {})
+		}
+	}
 }
 
 // disturbLine is disturb for a connection that a client of the engine has made.

@@ -66,14 +66,15 @@ type track struct {
 	clock   clockwork
 	context context.Context // of the session; nil: nobody asked for it
 
-	inHandler bool
-	enteredAt time.Time // the handler that runs
-	writing   int       // Sends under way
-	meddled   bool      // somebody did what may cut it short
-	pushed    bool      // somebody else than the handler sent
-	paused    bool
-	excess    int  // messages while paused
-	answered  bool // OnPeerClose leaves the rest to the janitor
+	inHandler  bool
+	enteredAt  time.Time // the handler that runs
+	writing    int       // Sends under way
+	meddled    bool      // somebody did what may cut it short
+	postedLate bool      // somebody left a task while it ended
+	pushed     bool      // somebody else than the handler sent
+	paused     bool
+	excess     int  // messages while paused
+	answered   bool // OnPeerClose leaves the rest to the janitor
 
 	peak     int  // the most bytes that waited since none did
 	pieces   int  // sent since then
