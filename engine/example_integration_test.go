@@ -3,6 +3,7 @@ package engine_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"syscall"
+	"time"
 
 	"github.com/weirnet/weir/engine"
 	"github.com/weirnet/weir/session"
@@ -71,7 +74,7 @@ func ExampleSlog() {
 }
 
 // An HTTP service that has lived on net/http gets a push channel beside it: a POST is
-// told to everybody who is connected. One context ends both.
+// told to everybody who is connected, and the counters are read with a GET.
 func Example_besideHTTP() {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
@@ -87,7 +90,7 @@ func Example_besideHTTP() {
 		return
 	}
 	served := make(chan error)
-	go func() { served <- e.Serve(ctx) }()
+	go func() { served <- e.Serve(ctx) }() // until ctx ends, which may end your http.Server, too
 
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /news", func(w http.ResponseWriter, r *http.Request) {
@@ -102,7 +105,7 @@ func Example_besideHTTP() {
 		}
 	})
 	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintln(w, e.Stats().Sessions)
+		_ = json.NewEncoder(w).Encode(e.Stats()) // an error: the client has gone
 	})
 	web := httptest.NewServer(mux) // your http.Server
 	defer web.Close()
@@ -112,11 +115,21 @@ func Example_besideHTTP() {
 		fmt.Println(err)
 	}
 	fmt.Println("Ada hears:", ada.hear())
+	counters, err := http.Get(web.URL + "/stats")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	var stats engine.Stats
+	err = json.NewDecoder(counters.Body).Decode(&stats)
+	_ = counters.Body.Close()
+	fmt.Println("sessions:", stats.Sessions, err)
 	ada.Close()
 	stop()
 	fmt.Println(<-served)
 	// Output:
 	// Ada hears: it rains
+	// sessions: 1 <nil>
 	// <nil>
 }
 
@@ -155,4 +168,56 @@ func ExampleEngine_Adopt() {
 	_ = own.Close() // the engine has a duplicate
 	fmt.Println(ask("tcp", own.Addr().String(), "hello"))
 	// Output: hello
+}
+
+// A client whose server is not there yet: Connect tells why, Start has it go on trying, and
+// meanwhile messages wait. The error of Send tells what can be done about one that does not.
+func ExampleClient_Connect() {
+	address := lastingPort("127.0.0.1") // where nobody listens yet
+	e, err := engine.New()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer e.Close()
+	answers := make(chan string, 1)
+	handler := session.HandlerFunc(func(_ *session.Session, f session.Frame) { answers <- string(f.Bytes()) })
+
+	c, err := e.NewClient("tcp", address, handler) // err names what is wrong with the arguments
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := c.Connect(ctx); err != nil { // the real error: ECONNREFUSED, a DNS error, ctx's
+		fmt.Println("nobody is there yet:", errors.Is(err, syscall.ECONNREFUSED))
+		c.Start() // it goes on trying by itself: 50 ms to 1 s, full jitter
+	}
+	send := func(p []byte) {
+		switch err := c.Send(p); {
+		case errors.Is(err, session.ErrBufferFull): // 1 MiB would wait: try later
+			fmt.Println("later")
+		case errors.Is(err, session.ErrClosed): // the client was closed
+			fmt.Println("never")
+		case err != nil:
+			fmt.Println(err)
+		}
+	}
+	send([]byte("hello"))
+	send(make([]byte, 1<<20))
+
+	echo := session.HandlerFunc(func(s *session.Session, f session.Frame) { _ = s.Send(f.Bytes()) })
+	if _, err := e.Listen("tcp", address, echo); err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(<-answers)
+	_ = c.Close()
+	send([]byte("too late"))
+	// Output:
+	// nobody is there yet: true
+	// later
+	// hello
+	// never
 }
