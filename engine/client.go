@@ -194,6 +194,9 @@ func (c *Client) Connect(ctx context.Context) error {
 			dialling, a := c.begin(ctx)
 			c.mu.Unlock()
 			c.dialInTurn(dialling, a)
+			if err := c.engine.await(ctx, a.done); err != nil {
+				a.failed(err) // unless OnConnect is called already; a session that opens later closes
+			}
 			return a.await(ctx)
 		case a != nil:
 			c.mu.Unlock()

@@ -552,3 +552,51 @@ func TestClientCodecRefuses(t *testing.T) {
 	}
 	d.mustBe(t, "open", "connect", "close local_close", "disconnect local_close")
 }
+
+// slowOpener has OnOpen wait until it is told to go on.
+type slowOpener struct{ entered, goOn, closed chan struct{} }
+
+func (h *slowOpener) OnOpen(*session.Session) {
+	h.entered <- struct{}{}
+	<-h.goOn
+}
+
+func (h *slowOpener) OnMessage(*session.Session, session.Frame) {}
+
+func (h *slowOpener) OnClose(*session.Session, error) { h.closed <- struct{}{} }
+
+// TestConnectGivesUpDuringOnOpen: Connect tells an error because its context has ended, and so
+// the attempt has failed: the session whose OnOpen is running is closed, and the client does
+// not go on by itself.
+func TestConnectGivesUpDuringOnOpen(t *testing.T) {
+	v := launch(t, impatient)
+	h := newHost(t, "tcp4")
+	h.up()
+	slow := &slowOpener{make(chan struct{}, 1), make(chan struct{}), make(chan struct{}, 1)}
+	connected := make(chan struct{}, 1)
+	c, err := v.engine.NewClient("tcp", h.address, slow, engine.OnConnect(func(*engine.Client, *session.Session) { connected <- struct{}{} }))
+	must(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	result := make(chan error, 1)
+	go func() { result <- c.Connect(ctx) }()
+	await(t, "OnOpen", slow.entered)
+	cancel()
+	err = await(t, "Connect", result)
+	close(slow.goOn)
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("Connect: %v", err)
+	}
+	_ = h.accept().Close()
+	select {
+	case <-connected:
+		t.Error("OnConnect is called")
+	case <-slow.closed:
+	}
+	if got := c.Err(); c.Session() != nil || !errors.Is(got, context.Canceled) {
+		t.Errorf("there is a session: %v; Err: %v", c.Session() != nil, got)
+	}
+	must(t, c.Connect(t.Context())) // it can go on
+	await(t, "OnOpen", slow.entered)
+	must(t, c.Close())
+	await(t, "the end", c.Done())
+}
