@@ -225,7 +225,7 @@ func (o *overseer) rest(busy bool) {
 		pace = slowly
 	}
 	o.pace.Store(pace)
-	running := o.loopsAwake()
+	running := o.loopsAwake() || o.engine.ladder.busy() // a loop that brakes may have parked since look
 	for _, l := range o.engine.loops {
 		if l.queue == nil {
 			continue

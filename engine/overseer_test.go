@@ -189,3 +189,35 @@ func TestStacksAreBounded(t *testing.T) {
 		t.Errorf("with %d goroutines: %q", stackGoroutines, got)
 	}
 }
+
+// A loop begins to brake, and parks with somebody to read, between the overseer's look and
+// its going to sleep: it must not, since nobody else wakes the loop.
+func TestBrakeBeforeOverseerSleeps(t *testing.T) {
+	r := newRung(t, WithOutboundTotal(rungLimit))
+	o := &r.engine.overseer
+	o.engine, o.loops, o.outside = r.engine, true, func() {}
+	o.watchdog.start(r.engine, 0)
+	o.pace.Store(slowly)
+	c := r.connect(silent)
+	r.hold(c, 3)
+	r.loop.turn()
+	taken := r.engine.pool.Get(100 << 20)
+	defer taken.Release()
+	_, busy := o.look(r.clock.Now())
+	if busy {
+		t.Fatal("it is busy")
+	}
+	r.ladder.brakeAt.Store(1 << 20) // as this look has found
+	r.sockets.of(c).input = []byte("x")
+	c.flags &^= paused // as if it were not above its high water
+	r.tell(c, poller.Readable)
+	r.loop.turn() // reads, brakes
+	r.loop.turn() // parks
+	if !r.loop.braked || len(r.loop.ready) != 1 || !r.poller.parked {
+		t.Fatalf("braked: %v, %d to read, parked: %v", r.loop.braked, len(r.loop.ready), r.poller.parked)
+	}
+	o.rest(busy)
+	if o.pace.Load() == asleep {
+		t.Error("the overseer sleeps, and nobody wakes a loop with somebody to read")
+	}
+}
