@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weirnet/weir/internal/transport"
 	"github.com/weirnet/weir/poller"
 	"github.com/weirnet/weir/session"
 )
@@ -227,5 +228,41 @@ func TestPostBeforeRegisteringFails(t *testing.T) {
 				t.Error("the task that was taken did not run")
 			}
 		})
+	}
+}
+
+// A task ends its goroutine within an errand: the others that were taken with it are done all
+// the same, and can be left again.
+func TestTaskExitsWithinAnErrand(t *testing.T) {
+	st := newStage(t)
+	c := st.connect(silent)
+	st.loop.turn()
+	st.sockets.of(c).room = 0
+	s := c.session.Load()
+	if err := s.Send(make([]byte, 10_000)); err != nil {
+		t.Fatal(err)
+	}
+	st.loop.turn()
+	k := &census{loop: st.loop, relief: &relief{ladder: &st.engine.ladder}}
+	k.errand.Run = k.work
+	k.sentence = []candidate{{id: c.id, weight: 1, why: &MemoryError{Step: MemoryCloseFattest}}}
+	k.stage.Store(censusEnds)
+	ran := 0
+	other := transport.Errand{Run: func() { ran++ }}
+	st.loop.mail.leave(&k.errand)
+	st.loop.mail.leave(&other)
+	if err := s.Post(runtime.Goexit); err != nil { // it runs when the census ends the session
+		t.Fatal(err)
+	}
+	for range 5 {
+		st.turnApart()
+	}
+	if ran != 1 {
+		t.Errorf("the other errand ran %d times", ran)
+	}
+	st.loop.mail.leave(&other)
+	st.loop.turn()
+	if ran != 2 {
+		t.Error("and it can never be left again")
 	}
 }

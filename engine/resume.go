@@ -54,6 +54,7 @@ func (l *loop) resume() {
 
 // repost puts back what was taken from the mailbox.
 func (l *loop) repost() {
+	l.mail.errands.Repost()
 	for l.letters != nil {
 		c := l.letters
 		l.letters = c.next

@@ -12,7 +12,10 @@ type Errand struct {
 }
 
 // Errands are those that wait for one loop.
-type Errands struct{ newest atomic.Pointer[Errand] }
+type Errands struct {
+	newest atomic.Pointer[Errand]
+	taken  *Errand // by RunAll, and not yet run; the loop's own
+}
 
 // Leave adds x, and reports whether it was not waiting already: the loop is then to
 // be woken. Any goroutine.
@@ -34,18 +37,28 @@ func (s *Errands) Empty() bool { return s.newest.Load() == nil }
 // RunAll runs those that wait, in the order in which they were left, and reports
 // how many. One that is left meanwhile waits for the next call. On the loop.
 func (s *Errands) RunAll() (n int) {
-	var first *Errand
 	for x := s.newest.Swap(nil); x != nil; {
 		older := x.next
-		x.next = first
-		first, x = x, older
+		x.next = s.taken
+		s.taken, x = x, older
 	}
-	for first != nil {
-		x := first
-		first, x.next = x.next, nil
+	for s.taken != nil {
+		x := s.taken
+		s.taken, x.next = x.next, nil
 		x.left.Store(false) // before it runs: what comes from now on may be too late for it
 		x.Run()
 		n++
 	}
 	return n
+}
+
+// Repost leaves those again that RunAll has taken and not come to, because an errand has
+// ended its goroutine. On the loop.
+func (s *Errands) Repost() {
+	for s.taken != nil {
+		x := s.taken
+		s.taken = x.next
+		x.left.Store(false)
+		s.Leave(x)
+	}
 }

@@ -43,6 +43,35 @@ func TestErrandsRunInOrderAndOnce(t *testing.T) {
 	}
 }
 
+// An errand ends its goroutine: those that were taken with it are left again, and can be.
+func TestErrandsAfterOneThatExits(t *testing.T) {
+	var s Errands
+	var log []int
+	var all [3]Errand
+	for i := range all {
+		all[i].Run = func() {
+			if log = append(log, i); i == 0 {
+				runtime.Goexit()
+			}
+		}
+		s.Leave(&all[i])
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.RunAll()
+	}()
+	<-ended
+	s.Repost()
+	s.Repost() // nothing is left twice
+	if n := s.RunAll(); n != 2 || fmt.Sprint(log) != "[0 1 2]" {
+		t.Errorf("%d ran: %v", n, log)
+	}
+	if !s.Leave(&all[1]) || s.RunAll() != 1 {
+		t.Error("it cannot be left again")
+	}
+}
+
 // Many leave errands with one loop, and wait until theirs has seen what they wrote.
 func TestErrandsForgetNothing(t *testing.T) {
 	const others, rounds = 4, 20_000
