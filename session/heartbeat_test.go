@@ -2,9 +2,11 @@ package session_test
 
 import (
 	"errors"
+	"runtime"
 	"testing"
 	"time"
 
+	"github.com/weirnet/weir/internal/sock"
 	"github.com/weirnet/weir/internal/transport"
 	"github.com/weirnet/weir/session"
 )
@@ -157,4 +159,27 @@ func TestSetRTT(t *testing.T) {
 	}
 	r.close()
 	r.session.SetRTT(time.Hour) // nobody minds
+}
+
+// OnPing ends its goroutine: the next session to use the strand is not taken for one whose
+// OnPing is running, which would never be asked or given up.
+func TestExitInOnPingLeavesNothingToOthers(t *testing.T) {
+	r := openRig(t, &pinger{parts: &parts{}, ping: func(*session.Session) { runtime.Goexit() }})
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		r.driver.Ping()
+	}()
+	<-ended
+	r.close() // the strand is given back
+	link := &fakeLink{shared: r.shared, refs: 1, options: map[sock.Option]int{}}
+	next := session.New(8, link, testPeer, time.Unix(100, 0), session.NewBehaviour(&pinger{parts: &parts{}}))
+	driver := session.Drive(next, transport.Key{})
+	driver.Open()
+	must(t, next.Post(func() {})) // takes a strand
+	if driver.Pinging() {
+		t.Error("its peer was never to be asked")
+	}
+	driver.Status()
+	driver.Close()
 }

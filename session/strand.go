@@ -107,7 +107,7 @@ func (s *Session) next() duty {
 		return flow
 	case in.ready() && (in.end == nil || s.flags&userPaused == 0):
 		return nothing // reading is paused
-	case in.finRead:
+	case in.finRead && !in.ready(): // else it is paused, and ends
 		return peerClose
 	case in.end != nil:
 		return finish
@@ -186,7 +186,7 @@ func (s *Session) rest() {
 		return
 	}
 	s.in = nil
-	in.need, in.seen, in.uncount = 0, 0, 0
+	in.need, in.seen, in.uncount, in.pinging = 0, 0, 0, false // OnPing may have ended its goroutine
 	in.shared.Strands.Put(in)
 }
 
