@@ -1,6 +1,7 @@
 package session
 
 import (
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 
@@ -32,14 +33,20 @@ func NewCast(shared *transport.Shared, p []byte, loops int, _ transport.Key) (*C
 	if len(p) > noticeMax {
 		return nil, tooLarge(len(p))
 	}
-	if under := shared.Casting.Add(int64(len(p))); under > int64(len(p)) && under > int64(shared.Cap) {
-		shared.Casting.Add(-int64(len(p)))
+	cost := castCost(p)
+	if under := shared.Casting.Add(cost); under > cost && under > int64(shared.Cap) {
+		shared.Casting.Add(-cost)
 		return nil, ErrBufferFull
 	}
 	c := &Cast{shared: shared, bytes: append([]byte(nil), p...)}
 	c.loops.Store(int32(loops))
 	return c, nil
 }
+
+// perCast is about what a message under way takes besides its bytes.
+const perCast = 256
+
+func castCost(p []byte) int64 { return int64(len(p)) + perCast }
 
 // Done tells that a loop has given the message to all its sessions.
 func (c *Cast) Done() {
@@ -51,11 +58,11 @@ func (c *Cast) Done() {
 			f.page.release()
 		}
 	}
-	c.shared.Casting.Add(-int64(len(c.bytes)))
+	c.shared.Casting.Add(-castCost(c.bytes))
 }
 
-// form returns the message for a codec, nil if it cannot be framed.
-func (c *Cast) form(codec frame.Codec) *page {
+// form returns the message for the codec of session id, nil if it cannot be framed.
+func (c *Cast) form(codec frame.Codec, id uint64) *page {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, f := range c.forms {
@@ -63,21 +70,27 @@ func (c *Cast) form(codec frame.Codec) *page {
 			return f.page
 		}
 	}
-	p := c.frame(codec)
+	p := c.frame(codec, id)
 	c.forms = append(c.forms, form{codec, p})
 	return p
 }
 
-func (c *Cast) frame(codec frame.Codec) *page {
+func (c *Cast) frame(codec frame.Codec, id uint64) (p *page) {
 	var head, tail []byte
 	if codec != nil {
+		defer func() {
+			if value := crash(recover(), c.shared); value != nil {
+				c.shared.Panicked(id, value, debug.Stack())
+				p = nil
+			}
+		}()
 		var err error
 		if head, err = codec.Head(nil, c.bytes); err != nil {
 			return nil
 		}
 		tail = codec.Tail(nil)
 	}
-	p := newPage(c.shared, len(head)+len(c.bytes)+len(tail), 1)
+	p = newPage(c.shared, len(head)+len(c.bytes)+len(tail), 1)
 	p.write(head)
 	p.write(c.bytes)
 	p.write(tail)
@@ -88,7 +101,7 @@ func (c *Cast) frame(codec frame.Codec) *page {
 // Cast gives c to the session: to the kernel, or to its queue if that has room. It
 // reports false if the session does not get it.
 func (d Driver) Cast(c *Cast) bool {
-	p := c.form(d.s.codec())
+	p := c.form(d.s.codec(), d.s.id)
 	if p == nil {
 		return false
 	}

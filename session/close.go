@@ -44,6 +44,9 @@ func (s *Session) finish() error {
 		return s.end(ReasonPeerClosed, nil, 0)
 	}
 	s.flags |= finWanted
+	if s.out != nil {
+		s.out.dismiss()
+	}
 	s.tellWriter()
 	s.push()
 	return nil

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/weirnet/weir/internal/transport"
 	"github.com/weirnet/weir/session"
@@ -410,5 +412,45 @@ func TestBroken(t *testing.T) {
 	got := r.close()
 	if got.Reason != session.ReasonPeerReset || !errors.Is(got, syscall.ECONNRESET) || !errors.Is(got, session.ReasonPeerReset) {
 		t.Errorf("closed with %v", got)
+	}
+}
+
+// SendContext returns when CloseWrite has been called: there will be no room any more.
+func TestCloseWriteEndsTheWaitForRoom(t *testing.T) {
+	r := openRig(t, &parts{})
+	r.link.set(&again)
+	must(t, r.session.Send(make([]byte, testCap-1)))
+	result := make(chan error, 1)
+	go func() { result <- r.session.SendContext(t.Context(), make([]byte, 100)) }()
+	for r.session.Waiters() == 0 {
+		runtime.Gosched()
+	}
+	must(t, r.session.CloseWrite())
+	select {
+	case err := <-result:
+		wantError(t, "SendContext", err, session.ErrClosed)
+	case <-time.After(10 * time.Second):
+		t.Error("SendContext still waits for room")
+		_ = r.session.Abort()
+		<-result
+	}
+}
+
+// A session that is paused with messages unread, and has read the peer's FIN, ends for what
+// ends it: these are no half of a frame.
+func TestPausedSessionWithFINEndsForTheRightReason(t *testing.T) {
+	r := openRig(t, &parts{}, func(s *transport.Shared) { s.Pooled = true })
+	r.driver.Run(r.shared)
+	r.session.PauseRead()
+	r.deliver("abc")
+	r.driver.PeerClosed()
+	r.driver.End(session.ReasonShutdown, nil, false)
+	for r.driver.Run(r.shared) {
+	}
+	reason := r.close()
+	for r.driver.Run(r.shared) {
+	}
+	if reason.Reason != session.ReasonShutdown || reason.Unhandled != 3 {
+		t.Errorf("ended for %v, %d bytes unhandled, want a shutdown, 3", reason, reason.Unhandled)
 	}
 }

@@ -72,6 +72,7 @@ func (s *Session) writePast(t *batch) (gone int) {
 	}
 	s.mu.Lock()
 	s.flags &^= writing
+	s.tellUnsure()
 	s.bytesOut += uint64(n)
 	if n == t.bytes && s.out == nil && s.flags&finWanted == 0 {
 		s.messagesOut += uint64(t.messages)

@@ -58,6 +58,11 @@ func (g *Group) Join(s *Session) error { return g.JoinAfter(s, nil) }
 // does not get any more. Snapshot must not block or use the group. If
 // it returns an error, s does not join, and JoinAfter returns it.
 func (g *Group) JoinAfter(s *Session, snapshot func() error) error {
+	if snapshot != nil {
+		cork := &g.all.shared.Cork
+		cork.Gather() // it may send to other groups, whose hand-over must not come to this one's
+		defer cork.Release()
+	}
 	r := g.enter(true)
 	defer r.unlock()
 	defer r.retire() // if nobody has joined

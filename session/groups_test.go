@@ -729,3 +729,111 @@ func TestClosedMemberWhoWasBehindLeavesNothing(t *testing.T) {
 		t.Errorf("buffers left: %+v", st)
 	}
 }
+
+// listed is a codec that cannot be compared with others.
+type listed struct {
+	frame.Codec
+	why []string
+}
+
+func TestGroupWithACodecThatCannotBeCompared(t *testing.T) {
+	h := newHall(t, session.GroupConfig{}, 1)
+	g := h.groups.Group("g")
+	var members []*member
+	for range 2 {
+		m := h.enter(session.Framed(&parts{}, listed{Codec: frame.Lines()}))
+		must(t, g.Join(m.session))
+		members = append(members, m)
+	}
+	h.run()
+	h.publish(g, "group")
+	c, err := session.NewCast(h.shared, []byte("cast"), 1, transport.Key{})
+	must(t, err)
+	for _, m := range members {
+		if !m.driver.Cast(c) {
+			t.Error("refused")
+		}
+		h.wantTook(m, "group\ncast\n")
+	}
+	c.Done()
+}
+
+// A codec of the user's panics when its loop frames a message for everybody: that session is
+// left out, and the panic told of.
+func TestCodecThatPanicsInACast(t *testing.T) {
+	h := newHall(t, session.GroupConfig{}, 1)
+	var told []any
+	h.shared.Panicked = func(_ uint64, value any, _ []byte) { told = append(told, value) }
+	broken, whole := h.enter(session.Framed(&parts{}, headPanics{frame.Lines()})), h.enter(session.Framed(&parts{}, frame.Lines()))
+	c, err := session.NewCast(h.shared, []byte("cast"), 1, transport.Key{})
+	must(t, err)
+	if broken.driver.Cast(c) {
+		t.Error("it was given what cannot be framed")
+	}
+	if !whole.driver.Cast(c) {
+		t.Error("the other one was refused")
+	}
+	c.Done()
+	h.wantTook(broken, "")
+	h.wantTook(whole, "cast\n")
+	if len(told) != 1 {
+		t.Errorf("panics told of: %v", told)
+	}
+}
+
+// What loops are behind with has a bound, in memory, also if the messages are small.
+func TestSmallMessagesAreBounded(t *testing.T) {
+	for _, text := range []string{"", "x"} {
+		h := newHall(t, session.GroupConfig{}, 1)
+		g := h.groups.Group("g")
+		h.join(g, 1)
+		var err error
+		for n := 0; n < 1<<20 && err == nil; n++ {
+			err = g.Send([]byte(text))
+		}
+		wantError(t, "Send", err, session.ErrBufferFull)
+		if held := h.shared.Pool.Stats().InUse; held > 4*int64(h.shared.Cap) {
+			t.Errorf("%d bytes are held of messages of %q", held, text)
+		}
+		h.run()
+	}
+}
+
+func TestEmptyCastsAreBounded(t *testing.T) {
+	h := newHall(t, session.GroupConfig{}, 1)
+	var under []*session.Cast
+	for {
+		c, err := session.NewCast(h.shared, nil, 1, transport.Key{})
+		if err != nil {
+			wantError(t, "NewCast", err, session.ErrBufferFull)
+			break
+		}
+		if under = append(under, c); len(under) > 1<<16 {
+			t.Fatalf("%d were taken, and none is done", len(under))
+		}
+	}
+	for _, c := range under {
+		c.Done()
+	}
+	if n := h.shared.Casting.Load(); n != 0 {
+		t.Errorf("%d bytes are still counted", n)
+	}
+}
+
+// A snapshot sends to another group, outside handlers: its loops are told when JoinAfter has
+// returned. If they were told at once, whatever handlers had left would be, too, and that
+// may be for this group, which is locked.
+func TestSnapshotSendsToAnotherGroup(t *testing.T) {
+	h := newHall(t, session.GroupConfig{}, 1)
+	own, other := h.groups.Group("own"), h.groups.Group("other")
+	m := h.join(other, 1)[0]
+	must(t, own.JoinAfter(h.enter(nil).session, func() error {
+		err := other.Send([]byte("hello"))
+		if !h.errands[0].Empty() {
+			t.Error("loops are told during the snapshot")
+		}
+		return err
+	}))
+	h.run()
+	h.wantTook(m, "hello")
+}

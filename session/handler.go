@@ -1,6 +1,8 @@
 package session
 
 import (
+	"reflect"
+
 	"github.com/weirnet/weir/buffer"
 	"github.com/weirnet/weir/session/frame"
 )
@@ -108,11 +110,17 @@ type framed struct {
 
 // cutting returns c, or nil if it does nothing.
 func cutting(c frame.Codec) frame.Codec {
-	if c == frame.Raw() {
+	switch {
+	case c == frame.Raw():
 		return nil
+	case c != nil && !reflect.ValueOf(c).Comparable():
+		return &sole{c}
 	}
 	return c
 }
+
+// sole is a codec that cannot be compared with others, as groups do: it is like none.
+type sole struct{ frame.Codec }
 
 // Frame is a message as it came in: a view of memory that the engine will use
 // again. It is valid until OnMessage returns; Retain keeps it longer.

@@ -325,9 +325,10 @@ func (st *stream) rest() {
 	}
 }
 
-// message adds the last message of p, of n bytes, to what is coming.
+// message adds the last message of p, of n bytes, to what is coming. A small one counts
+// for what it takes.
 func (b *branch) message(p *page, labelled bool, n int) {
-	b.bytes += n
+	b.bytes += max(n, perMessage)
 	b.total++
 	last := int32(p.count)
 	if k := len(b.coming); k > 0 {

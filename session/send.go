@@ -45,9 +45,8 @@ const (
 // written: if it cannot be sent after all, OnClose says how many bytes were not.
 func (s *Session) Send(p []byte) error {
 	s.mu.Lock()
-	err := s.send(p)
-	s.unlock()
-	return err
+	defer s.unlock() // a codec of the user's may panic
+	return s.send(p)
 }
 
 // SendOwned is Send without a copy: p belongs to the session from now on, and
@@ -73,12 +72,12 @@ func (s *Session) SendOwned(p []byte, release func()) error {
 // session is closed all the same, and the error of Send returned.
 func (s *Session) SendAndClose(p []byte, reason error) error {
 	s.mu.Lock()
+	defer s.unlock()
 	err := s.admit(len(p))
 	if err == nil {
 		err = s.append(p) // end writes it: before that, nobody else may send
 	}
 	_ = s.end(reasonOf(reason, ReasonLocalClose), reason, 0) // what it returns, admit has
-	s.unlock()
 	return err
 }
 

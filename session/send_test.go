@@ -13,6 +13,7 @@ import (
 	"github.com/weirnet/weir/internal/sock"
 	"github.com/weirnet/weir/internal/transport"
 	"github.com/weirnet/weir/session"
+	"github.com/weirnet/weir/session/frame"
 )
 
 func TestSendWritesAtOnceOutsideHandlers(t *testing.T) {
@@ -543,5 +544,42 @@ func TestLoopIsToldAgain(t *testing.T) {
 		if st := r.driver.Writable(); st != 0 {
 			t.Fatalf("status %08b, want 0", st)
 		}
+	}
+}
+
+// headPanics is a codec that cannot frame.
+type headPanics struct{ frame.Codec }
+
+func (headPanics) Head([]byte, []byte) ([]byte, error) { panic("in Head") }
+
+// A codec of the user's panics when a handler sends: the session ends, and nobody finds it
+// locked.
+func TestCodecThatPanicsInSend(t *testing.T) {
+	for name, send := range map[string]func(s *session.Session, p []byte) error{
+		"Send":         (*session.Session).Send,
+		"SendAndClose": func(s *session.Session, p []byte) error { return s.SendAndClose(p, nil) },
+		"SendOwned":    func(s *session.Session, p []byte) error { return s.SendOwned(p, nil) },
+		"SendNotify":   func(s *session.Session, p []byte) error { return s.SendNotify(p, func(error) {}) },
+		"SendContext":  func(s *session.Session, p []byte) error { return s.SendContext(t.Context(), p) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := openRig(t, session.Framed(&parts{message: func(s *session.Session, f session.Frame) {
+				_ = send(s, f.Bytes())
+			}}, headPanics{frame.Lines()}))
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				r.deliver("x\n")
+				r.driver.Status()
+			}()
+			select {
+			case <-ended:
+			case <-time.After(10 * time.Second):
+				panic("the session is locked for ever")
+			}
+			if reason := r.close(); reason.Reason != session.ReasonHandlerPanic || len(r.panics) != 1 {
+				t.Errorf("closed with %v, panics reported: %v", reason, r.panics)
+			}
+		})
 	}
 }

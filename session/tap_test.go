@@ -167,3 +167,36 @@ func TestTapTellsAResetFromTheEnd(t *testing.T) {
 		wantError(t, "TryRead", err, c.want)
 	}
 }
+
+// Who reads to the end while the loop writes a group's message cannot be told yet, and is
+// woken when that has ended.
+func TestTapLearnsOfTheEndAfterAGroupsWrite(t *testing.T) {
+	h := newHall(t, session.GroupConfig{}, 1)
+	g := h.groups.Group("g")
+	m := h.join(g, 1)[0]
+	readable := make(chan struct{}, 1)
+	tap := session.NewTap(m.session, readable, make(chan struct{}, 1), transport.Key{})
+	m.driver.PeerClosed()
+	for len(readable) > 0 {
+		<-readable
+	}
+	asked := false
+	m.during = func() {
+		m.during = nil
+		asked = true
+		if n, err := tap.TryRead(make([]byte, 10)); n != 0 || err != nil {
+			t.Errorf("TryRead during the write: %d, %v", n, err)
+		}
+	}
+	h.publish(g, "hello")
+	h.wantTook(m, "hello")
+	if !asked {
+		t.Fatal("nothing was read during the write")
+	}
+	if len(readable) == 0 {
+		t.Error("who waits to read is not told that the write has ended")
+	}
+	if _, err := tap.TryRead(make([]byte, 10)); err != io.EOF {
+		t.Errorf("TryRead: %v, want the end", err)
+	}
+}
