@@ -16,7 +16,8 @@ import (
 //
 //   - A message waits in unheard until the room has said it. At each new connection what
 //     waits is said again, before anything new.
-//   - Joining tells the number that was seen last, and what came after follows.
+//   - Joining tells the number that was seen last, and in which life of the room; what
+//     came after follows.
 //
 // Handlers call it, and whoever reads the terminal.
 type client struct {
@@ -26,6 +27,7 @@ type client struct {
 
 	mu      sync.Mutex
 	session *session.Session // nil while there is none
+	life    string           // of the room
 	seen    int              // seq
 	n       int              // of the last message
 	unheard []request        // the oldest first
@@ -47,7 +49,7 @@ func (c *client) OnOpen(s *session.Session) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.session = s
-	send(s, request{Do: "join", Room: c.room, Name: c.name, Key: c.key, Seen: c.seen})
+	send(s, request{Do: "join", Room: c.room, Name: c.name, Key: c.key, Life: c.life, Seen: c.seen})
 	for _, q := range c.unheard {
 		send(s, q)
 	}
@@ -124,11 +126,19 @@ func (c *client) OnMessage(s *session.Session, f session.Frame) {
 			c.show(fmt.Sprintf("%s: %s", e.From, e.Text))
 		}
 	case "joined":
-		c.show(fmt.Sprintf("-- in room %s: %v", e.Room, e.Names))
+		c.mu.Lock()
+		c.life = e.Life
+		c.mu.Unlock()
+		c.show(fmt.Sprintf("-- in room %s: %s", e.Room, here(e)))
 	case "names":
-		c.show(fmt.Sprintf("-- here: %v", e.Names))
+		c.show("-- here: " + here(e))
 	case "came", "went":
 		c.show(fmt.Sprintf("-- %s %s", e.Name, e.Is))
+	case "anew":
+		c.mu.Lock()
+		c.life, c.seen = e.Life, 0
+		c.mu.Unlock()
+		c.show("-- the room has begun anew")
 	case "gap":
 		c.show(fmt.Sprintf("-- %d messages are not remembered any more", e.Lost))
 	case "ping":
@@ -139,6 +149,15 @@ func (c *client) OnMessage(s *session.Session, f session.Frame) {
 		default: // it knows
 		}
 	}
+}
+
+// here tells who is there.
+func here(e event) string {
+	text := fmt.Sprint(e.Names)
+	if e.More > 0 {
+		text += fmt.Sprintf(" and %d more", e.More)
+	}
+	return text
 }
 
 // hears notes a message, and tells whether it is new.

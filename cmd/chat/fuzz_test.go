@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -13,7 +12,7 @@ import (
 // FuzzRequest has the server parse any line. What it takes keeps the limits, and is the same
 // when it is sent again.
 func FuzzRequest(f *testing.F) {
-	f.Add([]byte(`{"do":"join","room":"lobby","name":"ann","key":"k","seen":3}`))
+	f.Add([]byte(`{"do":"join","room":"lobby","name":"ann","key":"k","life":"l","seen":3}`))
 	f.Add([]byte(`{"do":"say","n":1,"text":"hello"}`))
 	f.Add([]byte(`{"do":"who"}`))
 	f.Add([]byte(`{"do":"join","room":"../x","name":"","key":""}`))
@@ -29,7 +28,7 @@ func FuzzRequest(f *testing.F) {
 		}
 		switch q.Do {
 		case "join":
-			if strings.ContainsAny(q.Room+q.Name, "/.\\\x00\n") || len(q.Room) > nameMax || len(q.Name) > nameMax || len(q.Key) > keyMax {
+			if strings.ContainsAny(q.Room+q.Name, "/.\\\x00\n") || len(q.Room) > nameMax || len(q.Name) > nameMax || len(q.Key) > keyMax || len(q.Life) > lifeMax {
 				t.Fatalf("%+v was taken", q)
 			}
 		case "say":
@@ -46,27 +45,23 @@ func FuzzJournal(f *testing.F) {
 	one, two := line(event{Is: "said", Seq: 1, From: "ann", Key: "k", N: 1, Text: "hello\n"}), line(event{Is: "said", Seq: 2, From: "bob"})
 	f.Add(bytes.Join([][]byte{one, two, nil}, []byte("\n")), uint8(1))
 	f.Add(bytes.Join([][]byte{one, two[:9]}, []byte("\n")), uint8(5))
+	f.Add(bytes.Join([][]byte{line(event{Is: "life", Life: "l"}), one, two, nil}, []byte("\n")), uint8(2))
 	f.Add([]byte("{}\nnull\n[1]\n\n"), uint8(0))
 	f.Fuzz(func(t *testing.T, p []byte, keep uint8) {
 		st := store{keep: int(keep)}
-		said := st.parse(p)
-		if len(said) > st.keep {
-			t.Fatalf("%d messages, want %d at most", len(said), st.keep)
+		was := st.parse(p)
+		if len(was.said) > st.keep {
+			t.Fatalf("%d messages, want %d at most", len(was.said), st.keep)
 		}
-		var again bytes.Buffer
-		for _, e := range said {
-			again.Write(line(e))
-			again.WriteByte('\n')
-		}
-		written := again.Bytes()
-		equal := func(a, b event) bool { return bytes.Equal(line(a), line(b)) }
-		if got := st.parse(written); !slices.EqualFunc(got, said, equal) {
-			t.Fatalf("%+v becomes %+v", said, got)
+		written := was.lines()
+		if got := st.parse(written); got.life != was.life || !bytes.Equal(got.lines(), written) {
+			t.Fatalf("%+v becomes %+v", was, got)
 		}
 		// The process ends in the middle of the last line: all before it is still there.
-		if n := len(said); n > 0 {
-			if got := st.parse(written[:len(written)-2]); !slices.EqualFunc(got, said[:n-1], equal) {
-				t.Fatalf("cut short, %+v becomes %+v", said, got)
+		if n := len(was.said); n > 0 {
+			got := st.parse(written[:len(written)-2])
+			if want := (past{was.life, was.said[:n-1]}); !bytes.Equal(got.lines(), want.lines()) || got.life != was.life {
+				t.Fatalf("cut short, %+v becomes %+v", was, got)
 			}
 		}
 	})

@@ -1,6 +1,8 @@
 // Command chat is a chat server and its client for the terminal: rooms, the last
-// messages for whoever comes, who is there, and clients that come back by themselves. It
-// is the example to copy from. Read wire.go (what goes over the wire), room.go and
+// messages for whoever comes, who is there, and clients that come back by themselves. A
+// server with -dir may be killed and started again, and nothing is lost. Without -dir it
+// forgets what was said before its end; of what is said afterwards nobody misses anything.
+// It is the example to copy from. Read wire.go (what goes over the wire), room.go and
 // server.go, then client.go.
 //
 //	chat serve                    serves                        server.go, room.go, store.go
@@ -39,8 +41,12 @@ Two terminals and a server are enough:
   chat serve -dir rooms
   chat join -name ann
   chat join -name bob
-Kill the server, go on typing, start it again: nothing is lost.
+Kill the server, go on typing, start it again: nothing is lost. Without -dir, what was
+said before is forgotten, and nothing else.
 `
+
+// historyMax is how many messages a room remembers at most.
+const historyMax = 1000
 
 // usageError is a bad flag or value.
 type usageError struct{ error }
@@ -75,8 +81,8 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 		if err := parse(flags, args); err != nil {
 			return err
 		}
-		if *history < 1 || *history > 1000 {
-			return usageError{fmt.Errorf("-history must be from 1 to 1000, not %d", *history)}
+		if *history < 1 || *history > historyMax {
+			return usageError{fmt.Errorf("-history must be from 1 to %d, not %d", historyMax, *history)}
 		}
 		return serve(ctx, *addr, store{dir: *dir, keep: *history}, out)
 	case "join":

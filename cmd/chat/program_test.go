@@ -123,6 +123,54 @@ func newUser(t *testing.T, addr, name string) *user {
 
 func (u *user) types(text string) { fmt.Fprintln(u.keys, text) }
 
+// ends closes what u types, and waits for the program.
+func (u *user) ends(t *testing.T) {
+	t.Helper()
+	u.keys.Close()
+	if err := <-u.ended; err != nil {
+		t.Error("join:", err)
+	}
+}
+
+// TestLongestText: what a user may type reaches the others, whatever JSON makes of it.
+func TestLongestText(t *testing.T) {
+	addr := address(t)
+	start(t, addr, store{keep: 10})
+	ann, bob := newUser(t, addr, "ann"), newUser(t, addr, "bob")
+	text := strings.Repeat("<", textMax)
+	ann.types(text)
+	ann.types("after")
+	bob.await(t, "ann: after", 1)
+	if got := bob.said(); !slices.Equal(got, []string{"ann: " + text, "ann: after"}) {
+		t.Errorf("bob sees %d messages: %.100q", len(got), got)
+	}
+	ann.ends(t)
+	bob.ends(t)
+}
+
+// TestLongLine: a line that is too long to be read ends the program with an error, after
+// what was typed before.
+func TestLongLine(t *testing.T) {
+	addr := address(t)
+	start(t, addr, store{keep: 10})
+	ann, bob := newUser(t, addr, "ann"), newUser(t, addr, "bob")
+	typed := make(chan struct{})
+	go func() {
+		defer close(typed)
+		ann.types("before")
+		ann.types(strings.Repeat("x", typedMax)) // is read, and is no message
+		ann.types(strings.Repeat("x", typedMax+1))
+	}()
+	if err := <-ann.ended; err == nil || err.Error() != "standard input: a line of more than 65536 bytes" {
+		t.Errorf("the program ends with %v", err)
+	}
+	ann.keys.Close()
+	<-typed
+	ann.await(t, "-- text", 1)
+	bob.await(t, "ann: before", 1)
+	bob.ends(t)
+}
+
 // TestKilledServer: two clients, a server that is killed, twice, while both go on
 // typing. Both are back in the room, and no message is missing, doubled or out of order.
 func TestKilledServer(t *testing.T) {

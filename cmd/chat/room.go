@@ -24,7 +24,8 @@ type room struct {
 	name     string
 	said     *session.Group
 	presence *session.Group
-	keep     int // messages that are remembered
+	keep     int    // messages that are remembered
+	life     string // within which seq rises; see wire.go
 
 	mu      sync.Mutex
 	journal *journal
@@ -47,16 +48,16 @@ const (
 )
 
 func openRoom(e *engine.Engine, st store, name string) (*room, error) {
-	history, journal, err := st.open(name)
+	p, journal, err := st.open(name)
 	if err != nil {
 		return nil, err
 	}
 	r := &room{
-		name: name, keep: st.keep, journal: journal, history: history,
+		name: name, keep: st.keep, life: p.life, journal: journal, history: p.said,
 		said: e.Group(saidPrefix + name), presence: e.Group(presencePrefix + name),
 		members: map[string]*member{},
 	}
-	for _, m := range history {
+	for _, m := range r.history {
 		r.last = m.Seq
 		r.members[m.From] = &member{key: m.Key, n: m.N}
 	}
@@ -82,8 +83,9 @@ func (r *room) enter(s *session.Session, q request) (ok bool) {
 	arrived := m.session == nil
 	m.session = s
 	err := r.said.JoinAfter(s, func() error {
-		r.recall(s, q.Seen)
-		send(s, event{Is: "joined", Room: r.name, Names: r.names()})
+		r.recall(s, q)
+		names, more := r.names()
+		send(s, event{Is: "joined", Room: r.name, Life: r.life, Names: names, More: more})
 		return nil
 	})
 	if err == nil {
@@ -95,13 +97,16 @@ func (r *room) enter(s *session.Session, q request) (ok bool) {
 	return true // whatever the error is, it is closing, and leave will be called
 }
 
-// recall sends what was said after seen, and how much of that is forgotten.
-func (r *room) recall(s *session.Session, seen int) {
-	if seen > r.last {
-		seen = 0 // of another life of the room, that nothing was kept of
+// recall sends what was said after what the client has seen, and how much of that is
+// forgotten. What it has seen in another life of the room does not count.
+func (r *room) recall(s *session.Session, q request) {
+	seen, back := q.Seen, q.Seen > 0 || q.Life != ""
+	if seen > r.last || q.Life != "" && q.Life != r.life {
+		seen = 0
+		send(s, event{Is: "anew", Life: r.life})
 	}
 	oldest := r.last - len(r.history) + 1
-	if lost := oldest - seen - 1; seen > 0 && lost > 0 {
+	if lost := oldest - seen - 1; back && lost > 0 {
 		send(s, event{Is: "gap", Lost: lost})
 	}
 	for _, m := range r.history[max(0, seen+1-oldest):] {
@@ -123,12 +128,13 @@ func (r *room) leave(s *session.Session, name string) {
 }
 
 // say tells everybody in the room, the speaker too: that is how it knows. A message that
-// was taken before is not taken again.
-func (r *room) say(name string, q request) error {
+// was taken before is not taken again, and nothing from a session that has lost its
+// place: its client has not heard it, and says it again.
+func (r *room) say(s *session.Session, name string, q request) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	m := r.members[name]
-	if q.N <= m.n {
+	if m == nil || m.session != s || q.N <= m.n {
 		return nil
 	}
 	e := event{Is: "said", Seq: r.last + 1, From: name, Key: m.key, N: q.N, Text: q.Text}
@@ -145,20 +151,24 @@ func (r *room) say(name string, q request) error {
 	return r.said.Send(line(e))
 }
 
-// who returns who is there.
-func (r *room) who() []string {
+// who returns the names of those who are there, and how many more there are.
+func (r *room) who() (names []string, more int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.names()
 }
 
-func (r *room) names() (names []string) {
+func (r *room) names() (names []string, more int) {
 	for _, name := range slices.Sorted(maps.Keys(r.members)) {
-		if r.members[name].session != nil {
+		switch {
+		case r.members[name].session == nil:
+		case len(names) == namesMax:
+			more++
+		default:
 			names = append(names, name)
 		}
 	}
-	return names
+	return names, more
 }
 
 // forget forgets who is not there, and has said nothing that is remembered: so there are

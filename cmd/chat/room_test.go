@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weirnet/weir/engine"
 	"github.com/weirnet/weir/session"
 )
 
@@ -164,30 +165,50 @@ func TestRoomTellsAndRemembers(t *testing.T) {
 	}
 }
 
+// TestGapIsTold: who comes back is told what it has missed and how much of that is
+// forgotten; who comes for the first time has missed nothing.
 func TestGapIsTold(t *testing.T) {
 	addr := address(t)
 	start(t, addr, store{keep: 2})
 	ann := dial(t, addr)
 	ann.send(`{"do":"join","room":"r","name":"ann","key":"a"}`)
+	life := ann.until("joined")[0].Life
 	for n := range 5 {
 		ann.send(fmt.Sprintf(`{"do":"say","n":%d,"text":"x"}`, n+1))
 		ann.until("said")
 	}
 	// Numbers 4 and 5 are remembered.
-	for seen, want := range map[int][]event{
-		0: {{Is: "said", Seq: 4}, {Is: "said", Seq: 5}},
-		1: {{Is: "gap", Lost: 2}, {Is: "said", Seq: 4}, {Is: "said", Seq: 5}},
-		3: {{Is: "said", Seq: 4}, {Is: "said", Seq: 5}},
-		4: {{Is: "said", Seq: 5}},
-		5: {},
-		9: {{Is: "said", Seq: 4}, {Is: "said", Seq: 5}}, // of another life of the room
+	said := []event{{Is: "said", Seq: 4}, {Is: "said", Seq: 5}}
+	all := append([]event{{Is: "anew", Life: life}, {Is: "gap", Lost: 3}}, said...)
+	for _, test := range []struct {
+		life string
+		seen int
+		want []event
+	}{
+		{"", 0, said},
+		{"", 1, append([]event{{Is: "gap", Lost: 2}}, said...)},
+		{"", 3, said},
+		{"", 4, said[1:]},
+		{"", 5, nil},
+		{"", 9, all}, // it must be of another life
+		{life, 0, append([]event{{Is: "gap", Lost: 3}}, said...)},
+		{life, 4, said[1:]},
+		{life, 5, nil},
+		{life, 9, all}, // the end of this one was lost
+		{"another", 0, all},
+		{"another", 4, all},
+		{"another", 9, all},
 	} {
 		bob := dial(t, addr)
-		bob.send(fmt.Sprintf(`{"do":"join","room":"r","name":"bob%d","key":"b","seen":%d}`, seen, seen))
+		bob.send(string(line(request{Do: "join", Room: "r", Name: "bob", Key: "b", Life: test.life, Seen: test.seen})))
 		got := bob.until("joined")
-		got = got[:len(got)-1]
-		if !slices.EqualFunc(got, want, func(a, b event) bool { return a.Is == b.Is && a.Seq == b.Seq && a.Lost == b.Lost }) {
-			t.Errorf("who has seen %d gets %v, want %v", seen, got, want)
+		last := len(got) - 1
+		if got[last].Life != life {
+			t.Errorf("life %q, want %q", got[last].Life, life)
+		}
+		same := func(a, b event) bool { return a.Is == b.Is && a.Seq == b.Seq && a.Lost == b.Lost && a.Life == b.Life }
+		if !slices.EqualFunc(got[:last], test.want, same) {
+			t.Errorf("who has seen %d of life %q gets %v, want %v", test.seen, test.life, got[:last], test.want)
 		}
 	}
 }
@@ -227,15 +248,16 @@ func TestBadRequestsEndTheConnection(t *testing.T) {
 	start(t, addr, store{keep: 10})
 	for text, want := range map[string]error{
 		`{"do":"fly"}`: errRequest,
-		`{"do":"join","room":"../x","name":"a","key":"k"}`:              errName,
-		`{"do":"join","room":"r","name":"","key":"k"}`:                  errName,
-		`{"do":"join","room":"r","name":"a"}`:                           errKey,
-		`{"do":"join","room":"r","name":"a","key":"k","seen":-1}`:       errNumber,
-		`{"do":"say","n":1,"text":""}`:                                  errText,
-		`{"do":"say","n":0,"text":"x"}`:                                 errNumber,
-		`{"do":"say","n":1,"text":"` + strings.Repeat("x", 2049) + `"}`: errText,
-		`{"do":"say","n":1,"text":"x"}`:                                 errNowhere,
-		`nonsense`:                                                      nil,
+		`{"do":"join","room":"../x","name":"a","key":"k"}`:                                               errName,
+		`{"do":"join","room":"r","name":"","key":"k"}`:                                                   errName,
+		`{"do":"join","room":"r","name":"a"}`:                                                            errKey,
+		`{"do":"join","room":"r","name":"a","key":"k","seen":-1}`:                                        errNumber,
+		string(line(request{Do: "join", Room: "r", Name: "a", Key: "k", Life: strings.Repeat("x", 65)})): errLife,
+		`{"do":"say","n":1,"text":""}`:                                                                   errText,
+		`{"do":"say","n":0,"text":"x"}`:                                                                  errNumber,
+		`{"do":"say","n":1,"text":"` + strings.Repeat("x", 2049) + `"}`:                                  errText,
+		`{"do":"say","n":1,"text":"x"}`:                                                                  errNowhere,
+		`nonsense`:                                                                                       nil,
 	} {
 		p := dial(t, addr)
 		p.send(text)
@@ -253,6 +275,75 @@ func TestBadRequestsEndTheConnection(t *testing.T) {
 		t.Errorf("a line that is too long: %v, want the end", e)
 	}
 }
+
+// TestManyNames: who joins a full room is told so, with the names that fit, and how many
+// more there are.
+func TestManyNames(t *testing.T) {
+	const many = 600
+	addr := address(t)
+	start(t, addr, store{keep: 10})
+	check := func(e event, there int) {
+		t.Helper()
+		if len(e.Names) != min(there, namesMax) || len(e.Names)+e.More != there {
+			t.Fatalf("%q names %d and %d more, want %d in all", e.Is, len(e.Names), e.More, there)
+		}
+	}
+	var last *peer
+	for i := range many {
+		last = dial(t, addr)
+		last.send(fmt.Sprintf(`{"do":"join","room":"r","name":"%0*d","key":"k"}`, nameMax, i))
+		check(last.until("joined")[0], i+1)
+	}
+	last.send(`{"do":"who"}`)
+	got := last.until("names")
+	check(got[len(got)-1], many)
+	if text := here(event{Names: []string{"ann", "bob"}, More: 7}); text != "[ann bob] and 7 more" {
+		t.Errorf("a client shows %q", text)
+	}
+}
+
+// TestDisplaced: a session whose place another one has taken says nothing any more, be
+// that one still there or not.
+func TestDisplaced(t *testing.T) {
+	e, err := engine.New(engine.WithGroups(slowReaders))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	r, err := openRoom(e, store{keep: 10}, "r")
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened := make(chan *session.Session, 2)
+	l, err := e.Listen("tcp", "127.0.0.1:0", opener(func(s *session.Session) { opened <- s }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range cap(opened) {
+		dial(t, l.Addr().String())
+	}
+	first, second := <-opened, <-opened
+	for _, s := range []*session.Session{first, second} {
+		if !r.enter(s, request{Do: "join", Room: "r", Name: "ann", Key: "k"}) {
+			t.Fatal("there is no place for ann")
+		}
+	}
+	say := func() {
+		t.Helper()
+		if err := r.say(first, "ann", request{Do: "say", N: 1, Text: "hi"}); err != nil || r.last != 0 {
+			t.Errorf("%v, %d messages were said, want none", err, r.last)
+		}
+	}
+	say()
+	r.leave(second, "ann")
+	say()
+}
+
+// opener is called with each session that opens.
+type opener func(*session.Session)
+
+func (f opener) OnOpen(s *session.Session)                 { f(s) }
+func (f opener) OnMessage(*session.Session, session.Frame) {}
 
 func TestSlowReadersByGroup(t *testing.T) {
 	if p := slowReaders(saidPrefix + "r").Slow; p != session.CloseSlow {

@@ -44,6 +44,7 @@ func serve(ctx context.Context, addr string, st store, out io.Writer) error {
 	}
 	e, err := engine.New(
 		engine.WithGroups(slowReaders),
+		engine.WithOutbound(64<<10, 256<<10, historyMax*lineMax), // all that a room remembers, at once
 		engine.WithMessageRate(saysPerSecond, saysAtOnce),
 		engine.WithThrottle(),
 		engine.WithDrainTimeout(2*time.Second),
@@ -78,7 +79,7 @@ func (h *server) OnMessage(s *session.Session, f session.Frame) {
 		err = h.do(s, q)
 	}
 	if err != nil {
-		_ = s.SendAndClose(line(event{Is: "error", Text: err.Error()}), fmt.Errorf("%w: %w", session.ReasonProtocolError, err))
+		_ = s.SendAndClose(line(failure(err)), fmt.Errorf("%w: %w", session.ReasonProtocolError, err))
 	}
 }
 
@@ -100,10 +101,11 @@ func (h *server) do(s *session.Session, q request) error {
 	case !in:
 		return errNowhere
 	case q.Do == "who":
-		send(s, event{Is: "names", Names: at.room.who()})
+		names, more := at.room.who()
+		send(s, event{Is: "names", Names: names, More: more})
 		return nil
 	default:
-		return at.room.say(at.name, q)
+		return at.room.say(s, at.name, q)
 	}
 }
 

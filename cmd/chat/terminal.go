@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -42,12 +43,14 @@ func join(ctx context.Context, addr, room, name string, in io.Reader, out io.Wri
 	if err := conn.Connect(ctx); err != nil {
 		return err
 	}
-	typed := read(in)
+	typed, failed := read(in)
 	for {
 		select {
 		case text, ok := <-typed:
 			switch {
-			case !ok || text == "/quit":
+			case !ok:
+				return errors.Join(leave(ctx, c), <-failed)
+			case text == "/quit":
 				return leave(ctx, c)
 			case text == "/who":
 				c.who()
@@ -79,17 +82,30 @@ func leave(ctx context.Context, c *client) error {
 	return fmt.Errorf("%d messages have not reached the room", len(c.unheard))
 }
 
-// read returns the lines of in. It ends with in, or the process.
-func read(in io.Reader) <-chan string {
-	typed := make(chan string)
+// typedMax is the longest line that is read, bytes. It is more than a message may have.
+const typedMax = 64 << 10
+
+// read returns the lines of in, and then why they end, nil if in does. It ends with in, or
+// the process.
+func read(in io.Reader) (<-chan string, <-chan error) {
+	typed, failed := make(chan string), make(chan error, 1)
 	go func() {
 		defer close(typed)
 		scanner := bufio.NewScanner(in)
+		scanner.Buffer(nil, typedMax+len("\n"))
 		for scanner.Scan() {
 			typed <- strings.TrimSpace(scanner.Text())
 		}
+		err := scanner.Err()
+		if errors.Is(err, bufio.ErrTooLong) {
+			err = fmt.Errorf("a line of more than %d bytes", typedMax)
+		}
+		if err != nil {
+			err = fmt.Errorf("standard input: %w", err)
+		}
+		failed <- err
 	}()
-	return typed
+	return typed, failed
 }
 
 // printer returns a function that writes a line, for any goroutine. What others have
