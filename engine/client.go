@@ -90,6 +90,7 @@ type attempt struct {
 	// Guarded by the client's lock.
 	settled bool // its outcome is known
 	opened  bool // which is this
+	givenUp bool // or this: nobody wants its session, which is to close
 	err     error
 	session *session.Session // since OnConnect, until OnDisconnect
 	since   time.Time
@@ -195,10 +196,10 @@ func (c *Client) Connect(ctx context.Context) error {
 			c.mu.Unlock()
 			c.dialInTurn(dialling, a)
 			if err := c.engine.await(ctx, a.done); err != nil {
-				a.failed(err) // unless OnConnect is called already; a session that opens later closes
+				a.giveUp(err)
 			}
 			return a.await(ctx)
-		case a != nil:
+		case a != nil && !a.givenUp:
 			c.mu.Unlock()
 			return a.await(ctx)
 		}

@@ -158,7 +158,11 @@ func (a *attempt) dial(ctx context.Context) {
 	}
 	defer a.cancel()
 	h := session.Attended(c.handler, a, transport.Key{})
-	if _, err := c.engine.Dial(ctx, c.target.network, c.target.address, h); err != nil {
+	switch s, err := c.engine.tryDial(ctx, c.target.network, c.target.address, h); {
+	case err == nil:
+	case s != nil:
+		a.giveUp(err)
+	default:
 		a.failed(err)
 	}
 }
@@ -177,6 +181,22 @@ func (a *attempt) failed(err error) {
 	a.settled, a.err, c.err = true, err, err
 	close(a.done)
 	c.goOn()
+}
+
+// giveUp ends an attempt of which a session has come, which nobody wants: its handlers are
+// called. When it closes, Closed goes on.
+func (a *attempt) giveUp(err error) {
+	c := a.client
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if a.settled {
+		return
+	}
+	if c.closed {
+		err = c.why
+	}
+	a.settled, a.givenUp, a.err, c.err = true, true, err, err
+	close(a.done)
 }
 
 // Opened is step 4: OnOpen has returned.
@@ -206,6 +226,7 @@ func (a *attempt) Closed(s *session.Session, reason *session.CloseError, lost se
 	c.live.CompareAndSwap(s, nil)
 	if !a.isOpened() {
 		a.failed(reason) // OnOpen panicked, or the client was closed
+		a.goOn()
 		return
 	}
 	c.mu.Lock()
@@ -225,6 +246,15 @@ func (a *attempt) Closed(s *session.Session, reason *session.CloseError, lost se
 		defer c.mu.Unlock()
 		c.goOn()
 	})
+}
+
+// goOn has the client go on after an attempt that was given up.
+func (a *attempt) goOn() {
+	a.client.mu.Lock()
+	defer a.client.mu.Unlock()
+	if a.givenUp {
+		a.client.goOn()
+	}
 }
 
 func (a *attempt) isOpened() bool {

@@ -600,3 +600,43 @@ func TestConnectGivesUpDuringOnOpen(t *testing.T) {
 	must(t, c.Close())
 	await(t, "the end", c.Done())
 }
+
+// TestDialGivesUpAsItOpens: the time is up at the moment in which the session opens. Its
+// handlers run, and the client goes on when they have ended, not beside them.
+func TestDialGivesUpAsItOpens(t *testing.T) {
+	var waits atomic.Int32
+	wait := func(ctx context.Context, done <-chan struct{}, _ time.Duration) error {
+		if waits.Add(1) == 1 { // until it is open
+			<-done
+			return context.DeadlineExceeded
+		}
+		select {
+		case <-done:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	v := launch(t, engine.WithDeps(inject.Deps{Wait: wait}), impatient)
+	h := newHost(t, "tcp4")
+	h.up()
+	slow := &slowOpener{make(chan struct{}, 2), make(chan struct{}), make(chan struct{}, 2)}
+	c, err := v.engine.NewClient("tcp", h.address, slow)
+	must(t, err)
+	if err := c.Connect(t.Context()); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Connect: %v", err)
+	}
+	await(t, "OnOpen", slow.entered)
+	c.Start()
+	select {
+	case <-slow.entered:
+		t.Error("another session opens while OnOpen of the first one runs")
+	case <-time.After(50 * time.Millisecond): // it would not take that long
+	}
+	slow.goOn <- struct{}{}
+	await(t, "OnClose", slow.closed)
+	await(t, "OnOpen of the next one", slow.entered)
+	close(slow.goOn)
+	must(t, c.Close())
+	await(t, "the end", c.Done())
+}

@@ -60,6 +60,15 @@ func WithDialer(d *net.Dialer) Option {
 // ErrStopped, ErrDeadlock from a handler, *OptionError if h is nil, session.ReasonOverLimit
 // if the loop has no place.
 func (e *Engine) Dial(ctx context.Context, network, address string, h session.Handler) (*session.Session, error) {
+	s, err := e.tryDial(ctx, network, address, h)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// tryDial is Dial. If it returns an error and a session, that one was opened and is aborted.
+func (e *Engine) tryDial(ctx context.Context, network, address string, h session.Handler) (*session.Session, error) {
 	if err := e.mayWait(h); err != nil {
 		return nil, err
 	}
@@ -69,7 +78,7 @@ func (e *Engine) Dial(ctx context.Context, network, address string, h session.Ha
 	if err != nil {
 		e.dialErrors.Add(1)
 		e.log.dialError(network, address, err)
-		return nil, err
+		return s, err
 	}
 	e.dialled.Add(1)
 	return s, nil
@@ -151,7 +160,7 @@ func (e *Engine) dial(ctx context.Context, network, address string, h *session.B
 	if network != "unix" {
 		remote = net.TCPAddrFromAddrPort(peer)
 	}
-	return nil, &net.OpError{Op: "dial", Net: network, Addr: remote, Err: err}
+	return s, &net.OpError{Op: "dial", Net: network, Addr: remote, Err: err}
 }
 
 // connect is what Deps.Dial is unless somebody replaces it.
@@ -160,7 +169,7 @@ func (e *Engine) connect(ctx context.Context, network, address string) (int, net
 }
 
 // settleIn gives a connection to a loop, and waits until it is open. The descriptor is the
-// engine's, also if there is an error.
+// engine's, also if there is an error. A session that is returned with it was opened.
 func (e *Engine) settleIn(ctx context.Context, k connection) (*session.Session, error) {
 	k.configure, k.invited = true, true
 	s, opened, err := e.invite(k)
@@ -173,10 +182,13 @@ func (e *Engine) settleIn(ctx context.Context, k connection) (*session.Session, 
 	}
 	if err := e.await(ctx, opened); err != nil {
 		_ = s.Abort() // ErrClosed: it has ended, which is what is wanted
-		if e.dials.Err() != nil {
-			return nil, ErrStopped
+		if !session.Drive(s, transport.Key{}).Opened() {
+			s = nil // it never will be, now
 		}
-		return nil, cmp.Or(ctx.Err(), err)
+		if e.dials.Err() != nil {
+			return s, ErrStopped
+		}
+		return s, cmp.Or(ctx.Err(), err)
 	}
 	reason, wasOpened := session.Drive(s, transport.Key{}).Ended()
 	if wasOpened {
