@@ -43,6 +43,7 @@ type branch struct {
 	reached uint64        // messages that everybody was given
 	batch   batch         // what is being given
 	cursor  int           // the member that it is given next
+	expiry  int64         // when some of it was seen to have expired meanwhile, Unix nanoseconds; 0: nothing has
 	members []*membership // in no order; nil where one has left
 	holes   int           // how many have
 	tally   tally
@@ -108,6 +109,9 @@ func (b *branch) workOff() {
 // giveAll gives the batch to the members who have not been given it, but to so many at
 // most. It returns how many more it might have been; -1 if there are others.
 func (b *branch) giveAll(most int) int {
+	if b.cursor > 0 {
+		b.lookAgain()
+	}
 	for ; b.cursor < len(b.members); b.cursor++ {
 		m := b.members[b.cursor]
 		if m == nil {
@@ -145,8 +149,20 @@ func (b *branch) prepare() bool {
 			b.add(o.run)
 		}
 	}
-	b.cursor = 0
+	b.cursor, b.expiry = 0, 0
 	return true
+}
+
+// lookAgain looks what of the batch has expired since the turn that began with it: who has
+// not been given it does not get that.
+func (b *branch) lookAgain() {
+	now := b.stream.room.all.now()
+	for _, r := range b.batch.runs {
+		if r.labelled && r.until(now) != r {
+			b.expiry = now
+			return
+		}
+	}
 }
 
 // take takes what was ordered, and reports whether that was anything.
@@ -268,8 +284,8 @@ func (t *batch) push(r run) {
 // give gives m the batch: to the kernel as far as it takes it, else to the backlog.
 func (b *branch) give(m *membership) {
 	t := &b.batch
-	if len(t.excepts) > 0 && slices.Contains(t.excepts, m) {
-		t = b.without(m)
+	if b.expiry != 0 || len(t.excepts) > 0 && slices.Contains(t.excepts, m) {
+		t = b.share(m)
 	}
 	var gone int
 	var open bool
@@ -291,14 +307,23 @@ func (b *branch) give(m *membership) {
 	}
 }
 
-// without returns what m is to get of the batch.
-func (b *branch) without(m *membership) *batch {
+// share returns what m is to get of the batch: not what is for the others, or has expired.
+func (b *branch) share(m *membership) *batch {
 	t := &b.scratch
 	*t = batch{runs: t.runs[:0], views: t.views[:0]}
 	for _, r := range b.batch.runs {
-		r.each(func(n label) bool { return n.except != m }, t.push)
+		r.each(func(n label) bool {
+			switch {
+			case n.except == m:
+				m.passed++
+			case n.expired(b.expiry):
+				b.tally.expired++
+			default:
+				return true
+			}
+			return false
+		}, t.push)
 	}
-	m.passed += b.batch.messages - t.messages
 	return t
 }
 

@@ -141,6 +141,46 @@ func TestExpiredMessagesAreLeftOut(t *testing.T) {
 	wantStats(t, g.Stats(), session.GroupStats{Members: 3, Published: 5, Delivered: 11, Expired: 3})
 }
 
+// A message that expires while a loop is giving it, some members a turn, is given to nobody
+// else. Who is the exception of one that expires is not counted.
+func TestExpiredBetweenTurnsIsLeftOut(t *testing.T) {
+	h := newHall(t, session.GroupConfig{}, 1)
+	g := h.groups.Group("g")
+	members := h.join(g, 300)
+	publish := func(text string, ttl time.Duration, except *session.Session) {
+		must(t, g.Publish(session.Notice{Bytes: []byte(text), TTL: ttl, Except: except}))
+	}
+	publish("a", 0, nil)
+	publish("b", 10, members[299].session)
+	publish("c", 20, nil)
+	h.errands[0].RunAll() // a turn
+	h.now = 10            // a handler takes long
+	h.run()
+	given := 0
+	for i, m := range members {
+		want := "abc"
+		if string(m.took) != want {
+			want = "ac"
+		} else {
+			given++
+		}
+		if h.wantTook(m, want); i == 299 && want != "ac" {
+			t.Error("the exception got it")
+		}
+	}
+	if given != 128 {
+		t.Errorf("%d members were given it in time", given)
+	}
+	wantStats(t, g.Stats(), session.GroupStats{Members: 300, Published: 3, Delivered: 128*3 + 172*2, Expired: 171})
+	for _, m := range members {
+		m.close() // nothing is counted as unsent
+	}
+	h.run()
+	if st := g.Stats(); st.Unsent != 0 {
+		t.Errorf("%d unsent", st.Unsent)
+	}
+}
+
 // What is published and not yet handed over when a session closes is counted as unsent;
 // but not what expires or was not for it.
 func TestUnsentCountsWhatWasOnTheWay(t *testing.T) {

@@ -273,7 +273,7 @@ func (c *crowd) begins(t *track, group, number int, at time.Time) []byte {
 	case p.except == t:
 		s.failf("%s: message %d of %s, which was for the others", t, number, h)
 	case !p.expires.IsZero() && !at.Add(-s.heldUp(t)).Before(p.expires): // weir looked before it was held up
-		s.failf("%s: message %d of %s, which has expired", t, number, h)
+		s.failf("%s: message %d of %s, which expired %v ago; it was held up for %v", t, number, h, at.Sub(p.expires), s.heldUp(t))
 	case t.out.at < m.snapshot:
 		s.failf("%s: message %d of %s before the snapshot", t, number, h)
 	case later:
