@@ -2,6 +2,7 @@ package engine
 
 import (
 	"runtime"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/weirnet/weir/internal/transport"
 	"github.com/weirnet/weir/poller"
 	"github.com/weirnet/weir/session"
+	"github.com/weirnet/weir/session/frame"
 )
 
 // Something is left for a session's handlers when its loop is about to close it, or has
@@ -264,5 +266,38 @@ func TestTaskExitsWithinAnErrand(t *testing.T) {
 	st.loop.turn()
 	if ran != 2 {
 		t.Error("and it can never be left again")
+	}
+}
+
+// headExits is a codec that ends the goroutine once.
+type headExits struct {
+	frame.Codec
+	once sync.Once
+}
+
+func (c *headExits) Head(dst, p []byte) ([]byte, error) {
+	c.once.Do(runtime.Goexit)
+	return c.Codec.Head(dst, p)
+}
+
+// A codec ends the loop's goroutine in the middle of a Broadcast, which goes on.
+func TestBroadcastAfterCodecThatExits(t *testing.T) {
+	st := newStage(t)
+	bad := st.connect(session.Framed(&watcher{}, &headExits{Codec: frame.Default()}))
+	good := st.connect(&watcher{})
+	st.sockets.of(bad).room, st.sockets.of(good).room = 1000, 1000
+	st.turnApart()
+	st.turnApart()
+	if err := st.loop.engine.Broadcast([]byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	for range 5 {
+		st.turnApart()
+	}
+	if got := string(st.sockets.of(good).output); got != "hello" {
+		t.Errorf("the other session got %q", got)
+	}
+	if n := st.loop.engine.shared.Casting.Load(); n != 0 {
+		t.Errorf("%d bytes are still under way", n)
 	}
 }

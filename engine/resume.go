@@ -55,6 +55,7 @@ func (l *loop) resume() {
 // repost puts back what was taken from the mailbox.
 func (l *loop) repost() {
 	l.mail.errands.Repost()
+	l.mail.leave(&l.caster.errand) // a codec may have ended it
 	for l.letters != nil {
 		c := l.letters
 		l.letters = c.next

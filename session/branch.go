@@ -300,7 +300,7 @@ func (b *branch) give(m *membership) {
 	b.tally.delivered += gone
 	switch {
 	case gone == t.messages:
-	case open:
+	case open && (m.behind != nil || m.session.lag(m)):
 		b.fallBehind(m, t.runs, gone)
 	default:
 		b.tally.unsent += t.messages - gone
@@ -330,9 +330,6 @@ func (b *branch) share(m *membership) *batch {
 // fallBehind adds runs to what m is behind by, but for their first messages, which
 // are gone, and does what the policy says when that is too much.
 func (b *branch) fallBehind(m *membership, runs []run, gone int) {
-	if m.behind == nil {
-		m.session.lag(m)
-	}
 	before := m.behind.messages
 	for _, r := range runs {
 		skip := min(gone, r.len())

@@ -520,10 +520,13 @@ func crash(value any, shared *transport.Shared) any {
 	return value
 }
 
+// exited is the Value of a PanicError of who ended his goroutine.
+const exited = "runtime.Goexit was called"
+
 // panicked tells of a panic, or of runtime.Goexit if there was none.
 func (s *Session) panicked(value any, shared *transport.Shared) *PanicError {
 	if value == nil {
-		value = "runtime.Goexit was called"
+		value = exited
 	}
 	shared.Panicked(s.id, value, debug.Stack())
 	return &PanicError{Value: value}

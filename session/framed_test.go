@@ -7,10 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/weirnet/weir/buffer"
 	"github.com/weirnet/weir/internal/transport"
@@ -676,6 +679,53 @@ func TestEveryPrefixIsCheap(t *testing.T) {
 		}
 		if open := n <= 16<<20; open != (f.session.State() == session.Open) {
 			t.Errorf("length %d: state %v", n, f.session.State())
+		}
+	}
+}
+
+// cutter is a codec with a Cut of its own.
+type cutter struct {
+	frame.Codec
+	cut func(in *buffer.Chain) (frame.Cut, error)
+}
+
+func (c *cutter) Cut(in *buffer.Chain, _ int) (frame.Cut, error) { return c.cut(in) }
+
+// A codec that ends its goroutine ends its session, and leaves it unlocked.
+func TestCodecThatExitsInCut(t *testing.T) {
+	for _, pooled := range []bool{false, true} {
+		codec := &cutter{frame.Lines(), func(*buffer.Chain) (frame.Cut, error) {
+			runtime.Goexit()
+			return frame.Cut{}, nil
+		}}
+		r := openRig(t, session.Framed(&parts{}, codec), func(s *transport.Shared) { s.Pooled = pooled })
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			r.driver.Run(r.shared)
+			r.deliver("x")
+			r.driver.Run(r.shared)
+		}()
+		<-ended
+		stuck := time.AfterFunc(20*time.Second, func() { panic("the session stays locked") })
+		reason := r.close()
+		for r.driver.Run(r.shared) {
+		}
+		stuck.Stop()
+		if reason.Reason != session.ReasonProtocolError {
+			t.Errorf("pooled: %v: closed with %v", pooled, reason)
+		}
+	}
+}
+
+// A codec that cuts more than there is, or less than nothing, ends its session.
+func TestCodecThatCutsWhatIsNotThere(t *testing.T) {
+	for _, cut := range []frame.Cut{{Head: 4}, {Body: 4}, {Tail: 4}, {Head: 2, Body: 2}, {Head: math.MaxInt, Body: math.MaxInt}, {Head: -1, Body: 1}, {Body: 1, Tail: -1}} {
+		codec := &cutter{frame.Lines(), func(*buffer.Chain) (frame.Cut, error) { return cut, nil }}
+		r := openRig(t, session.Framed(&parts{}, codec))
+		r.deliver("abc")
+		if reason := r.close(); reason.Reason != session.ReasonProtocolError || !strings.Contains(reason.Error(), "of 3 bytes") {
+			t.Errorf("%+v: closed with %v", cut, reason)
 		}
 	}
 }

@@ -113,15 +113,20 @@ func (s *Session) queueRest(runs []run, n int) (gone int) {
 	return gone
 }
 
-// lag records that m is behind. Its loop feeds it when there is room.
-func (s *Session) lag(m *membership) {
+// lag records that m is behind. Its loop feeds it when there is room. It reports false if
+// the session takes no more messages: its FIN may be out.
+func (s *Session) lag(m *membership) bool {
 	s.mu.Lock()
+	defer s.unlock()
+	if !s.takes(m) {
+		return false
+	}
 	m.behind = &backlog{}
 	x := s.more()
 	x.lagging = append(x.lagging, m)
 	s.flags |= lagging
 	m.tell(true)
-	s.unlock()
+	return true
 }
 
 // catchUp records that m is no longer behind.

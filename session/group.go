@@ -55,13 +55,14 @@ func (g *Group) Join(s *Session) error { return g.JoinAfter(s, nil) }
 // JoinAfter is Join that first calls snapshot, during which nothing is published to
 // the group: what snapshot sends to s, with s.Send, is all that was before, and what
 // the group sends is all that comes after; what s has not been given of an earlier stay it
-// does not get any more. Snapshot must not block or use the group. If
+// does not get any more. Snapshot must not block or use the group; groups whose snapshots
+// use each other must do so in one order. If
 // it returns an error, s does not join, and JoinAfter returns it.
 func (g *Group) JoinAfter(s *Session, snapshot func() error) error {
 	if snapshot != nil {
 		cork := &g.all.shared.Cork
-		cork.Gather() // it may send to other groups, whose hand-over must not come to this one's
-		defer cork.Release()
+		cork.Gather()       // it may send to other groups, whose hand-over must not come to this one's
+		defer cork.Relent() // this may be the snapshot of another one, which is locked
 	}
 	r := g.enter(true)
 	defer r.unlock()

@@ -5,12 +5,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/weirnet/weir/internal/sock"
 	"github.com/weirnet/weir/internal/transport"
 	"github.com/weirnet/weir/session"
 	"github.com/weirnet/weir/session/frame"
@@ -876,4 +879,125 @@ func TestSnapshotSendsToAnotherGroup(t *testing.T) {
 	}))
 	h.run()
 	h.wantTook(m, "hello")
+}
+
+// A snapshot joins the session to another group, after a handler has published to the first
+// one: what is held for that one, which is locked, must not go yet.
+func TestSnapshotJoinsAnotherGroup(t *testing.T) {
+	h := newHall(t, session.GroupConfig{}, 1)
+	own, other := h.groups.Group("own"), h.groups.Group("other")
+	m := h.join(own, 1)[0]
+	s := h.enter(nil).session
+	stuck := time.AfterFunc(20*time.Second, func() { panic("JoinAfter waits for itself") })
+	defer stuck.Stop()
+	h.shared.Cork.Gather() // a handler runs
+	must(t, own.Send([]byte("hello")))
+	must(t, own.JoinAfter(s, func() error {
+		return other.JoinAfter(s, func() error { return nil })
+	}))
+	h.shared.Cork.Release()
+	h.run()
+	h.wantTook(m, "hello")
+}
+
+// What a codec panics at in the middle of a Publish is published to nobody, and counts for
+// nobody.
+func TestTailPanicsInPublish(t *testing.T) {
+	h := newHall(t, session.GroupConfig{}, 1)
+	g := h.groups.Group("g")
+	codec := &tailPanics{Codec: frame.Lines()}
+	m := h.enter(session.Framed(&parts{}, codec))
+	must(t, g.Join(m.session))
+	plain := h.join(g, 1)[0]
+	codec.now = true
+	func() {
+		defer func() { _ = recover() }()
+		_ = g.SendExcept(m.session, []byte("x"))
+	}()
+	codec.now = false
+	h.run()
+	h.wantTook(plain, "")
+	must(t, g.Leave(m.session))
+	h.run()
+	wantStats(t, g.Stats(), session.GroupStats{Members: 1})
+}
+
+// A time to live that ends after all time never does.
+func TestLongTTL(t *testing.T) {
+	h := newHall(t, session.GroupConfig{}, 1)
+	h.now = time.Now().UnixNano()
+	g := h.groups.Group("g")
+	m := h.join(g, 1)[0]
+	must(t, g.Publish(session.Notice{Bytes: []byte("hello"), TTL: math.MaxInt64}))
+	h.run()
+	h.wantTook(m, "hello")
+}
+
+// holdingLink lets the test hold the session's lock.
+type holdingLink struct {
+	*fakeLink
+	attend func()
+}
+
+func (l *holdingLink) Attend() {
+	if l.attend != nil {
+		l.attend()
+	}
+	l.fakeLink.Attend()
+}
+
+// A loop finds somebody writing, and puts the message off; then the writer ends, the session
+// is closed, and FIN goes out; and then the loop records that the session is behind. Who holds
+// the lock meanwhile makes that order likely; nothing fails in any other.
+func TestNothingGoesBehindFINOfOneWhoFallsBehind(t *testing.T) {
+	for range 5 {
+		h := newHall(t, session.GroupConfig{}, 1)
+		g := h.groups.Group("g")
+		link := &holdingLink{fakeLink: &fakeLink{shared: h.shared, refs: 1, options: map[sock.Option]int{}}}
+		m := &member{fakeLink: link.fakeLink}
+		m.session = session.New(0, link, testPeer, time.Unix(0, 0), session.NewBehaviour(&parts{}))
+		m.driver = session.Drive(m.session, transport.Key{})
+		h.members = append(h.members, m)
+		m.driver.Open()
+		must(t, g.Join(m.session))
+		h.run()
+		inWrite, goOn := make(chan struct{}), make(chan struct{})
+		var once sync.Once
+		link.during = func() {
+			once.Do(func() { close(inWrite); <-goOn })
+			if m.shutdown > 0 {
+				t.Error("a write behind FIN")
+			}
+		}
+		var all sync.WaitGroup
+		all.Go(func() { must(t, m.session.Send([]byte("own "))) })
+		<-inWrite
+		must(t, g.Send([]byte("group")))
+		held, next, n := make(chan struct{}), make(chan struct{}), 0
+		link.attend = func() { // twice in a row: those who wait get the lock in their turn then
+			if n++; n <= 2 {
+				held <- struct{}{}
+				<-next
+			}
+		}
+		const others = 5 * time.Millisecond // for them to begin to wait
+		all.Go(func() { m.session.PauseRead(); m.session.ResumeRead() })
+		<-held
+		all.Go(h.run)
+		time.Sleep(others)
+		close(goOn)
+		time.Sleep(others)
+		all.Go(func() { must(t, m.session.Close()) })
+		time.Sleep(others)
+		next <- struct{}{}
+		select {
+		case <-held:
+			time.Sleep(others)
+			next <- struct{}{}
+		case <-time.After(100 * time.Millisecond): // nothing to tell the loop of
+		}
+		all.Wait()
+		link.attend = nil
+		m.thaw()
+	}
 }

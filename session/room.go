@@ -2,6 +2,7 @@ package session
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -182,7 +183,8 @@ func (r *room) publish(n *Notice) error {
 	}
 	label := label{key: n.Key}
 	if n.TTL > 0 {
-		label.expires = r.all.now() + int64(n.TTL)
+		now := r.all.now()
+		label.expires = now + min(int64(n.TTL), math.MaxInt64-now)
 	}
 	if n.Except != nil {
 		if label.except = r.members[n.Except]; label.except != nil {
@@ -261,8 +263,11 @@ func (r *room) admit() {
 
 // check tells whether payload can be sent as a message of the stream.
 func (st *stream) check(payload []byte) (err error) {
-	if st.codec != nil && st.count > 0 {
-		st.head, err = st.codec.Head(st.head[:0], payload)
+	if st.codec == nil || st.count == 0 {
+		return nil
+	}
+	if st.head, err = st.codec.Head(st.head[:0], payload); err == nil {
+		st.tail = st.codec.Tail(st.tail[:0]) // here, since it may panic
 	}
 	return err
 }
@@ -270,9 +275,6 @@ func (st *stream) check(payload []byte) (err error) {
 // write adds a message, which was just checked, to the page and to what is coming to
 // the branches.
 func (st *stream) write(payload []byte, n label) {
-	if st.codec != nil {
-		st.tail = st.codec.Tail(st.tail[:0])
-	}
 	size := len(st.head) + len(payload) + len(st.tail)
 	p := st.pageFor(size)
 	p.write(st.head)

@@ -177,16 +177,17 @@ func (s *Session) append(p []byte) error {
 // With an error nothing is queued.
 func (s *Session) enclose(p []byte, put func()) error {
 	out, codec := s.queue(), s.codec()
-	if codec != nil {
+	if codec == nil {
+		put()
+	} else {
 		head, err := codec.Head(out.head[:0], p)
 		if err != nil {
 			return err
 		}
+		tail := codec.Tail(out.tail[:0]) // it may panic: nothing is queued before
 		out.Append(head)
-	}
-	put()
-	if codec != nil {
-		out.Append(codec.Tail(out.tail[:0]))
+		put()
+		out.Append(tail)
 	}
 	s.count()
 	return nil

@@ -583,3 +583,38 @@ func TestCodecThatPanicsInSend(t *testing.T) {
 		})
 	}
 }
+
+// tailPanics is a codec whose Tail panics while it is told to.
+type tailPanics struct {
+	frame.Codec
+	now bool
+}
+
+func (c *tailPanics) Tail(dst []byte) []byte {
+	if c.now {
+		panic("in Tail")
+	}
+	return c.Codec.Tail(dst)
+}
+
+// What cannot be framed to its end is not queued: not its head, and not a view of memory that
+// is the caller's again.
+func TestCodecThatPanicsInTail(t *testing.T) {
+	for _, size := range []int{10, 5000} {
+		codec := &tailPanics{frame.Lines(), true}
+		r := openRig(t, session.Framed(&parts{}, codec))
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("Send did not panic")
+				}
+			}()
+			_ = r.session.Send(bytes.Repeat([]byte("a"), size))
+		}()
+		codec.now = false
+		must(t, r.session.Send([]byte("next")))
+		if got := string(r.link.took); got != "next\n" {
+			t.Errorf("the kernel took %.40q of %d bytes", got, len(got))
+		}
+	}
+}

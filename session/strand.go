@@ -1,12 +1,14 @@
 package session
 
 import (
+	"fmt"
 	"io"
 	"math/rand/v2"
 
 	"github.com/weirnet/weir/buffer"
 	"github.com/weirnet/weir/internal/fifo"
 	"github.com/weirnet/weir/internal/transport"
+	"github.com/weirnet/weir/session/frame"
 )
 
 // A strand is what a session has for its handlers to do, in the order in which
@@ -35,9 +37,8 @@ type strand struct {
 	need int // how many bytes there must be before it is worth looking
 	seen int // how many were looked at
 
-	cutting bool   // the codec is at work
-	began   uint32 // when its first byte came; as Driver.Deliver has it
-	latest  uint32 // when the last byte came
+	began  uint32 // when its first byte came; as Driver.Deliver has it
+	latest uint32 // when the last byte came
 
 	charged int // bytes that Shared.Unread counts for it
 }
@@ -150,11 +151,6 @@ func (s *Session) run(shared *transport.Shared) (again bool) {
 
 // doDuties does what is due, up to a budget.
 func (s *Session) doDuties(shared *transport.Shared) {
-	defer func() {
-		if value := recover(); value != nil {
-			s.codecPanicked(value, shared)
-		}
-	}()
 	for range runBudget {
 		d := s.next()
 		if d == nothing {
@@ -162,16 +158,6 @@ func (s *Session) doDuties(shared *transport.Shared) {
 		}
 		s.do(d, shared)
 	}
-}
-
-// codecPanicked ends the session because its codec panicked, at what a peer has sent.
-// Handlers' panics do not come so far, unless they are to end the process.
-func (s *Session) codecPanicked(value any, shared *transport.Shared) {
-	if shared.Crash || s.in == nil || !s.in.cutting {
-		panic(value)
-	}
-	s.in.cutting = false
-	_ = s.end(ReasonProtocolError, &PanicError{Value: value}, 0) // cannot fail: it was not ending
 }
 
 // rest gives back a strand that has nothing to do.
@@ -261,9 +247,7 @@ func (s *Session) takeMessage() (view []byte, segment *buffer.Segment, ok bool) 
 	if codec := s.codec(); codec == nil {
 		view = in.unread.First(maxShow)
 	} else {
-		in.cutting = true
-		cut, err := codec.Cut(in.unread, in.seen)
-		in.cutting = false
+		cut, err := s.cut(codec)
 		if err != nil {
 			_ = s.end(ReasonProtocolError, err, 0) // cannot fail: it was not ending
 			return nil, nil, false
@@ -281,6 +265,31 @@ func (s *Session) takeMessage() (view []byte, segment *buffer.Segment, ok bool) 
 	in.unread.Consume(len(view) + tail)
 	in.began = in.latest
 	return view, segment, true
+}
+
+// cut asks the codec, which may be a user's: if it panics, at what a peer has sent, that is
+// an error, and if it ends its goroutine the session ends here. The caller holds the lock.
+func (s *Session) cut(codec frame.Codec) (cut frame.Cut, err error) {
+	in, returned := s.in, false
+	defer func() {
+		if returned {
+			return
+		}
+		value := crash(recover(), in.shared)
+		if value != nil {
+			err = &PanicError{Value: value}
+			return
+		}
+		_ = s.end(ReasonProtocolError, &PanicError{Value: exited}, 0) // cannot fail: it was not ending
+		s.deserted(in.shared)
+		s.unlock() // nobody else will
+	}()
+	cut, err = codec.Cut(in.unread, in.seen)
+	returned = true
+	if n := in.unread.Len(); err == nil && cut.Need <= 0 && (min(cut.Head, cut.Body, cut.Tail) < 0 || cut.Head > n || cut.Body > n-cut.Head || cut.Tail > n-cut.Head-cut.Body) {
+		err = fmt.Errorf("session: the codec cuts %d, %d and %d of %d bytes", cut.Head, cut.Body, cut.Tail, n)
+	}
+	return cut, err
 }
 
 // maxShow is the most that a handler is given at once, bytes.

@@ -32,6 +32,14 @@ func (c *Cork) Release() {
 	c.Flush()
 }
 
+// Relent is Release for who may hold a lock that letting go needs, because it gathers within
+// somebody else's Gather: that one lets go.
+func (c *Cork) Relent() {
+	if c.gathering.Add(-1) == 0 {
+		c.Flush()
+	}
+}
+
 // Hold has h let go soon, or now if nobody gathers.
 func (c *Cork) Hold(h *Held) {
 	if c.gathering.Load() == 0 {

@@ -432,8 +432,10 @@ func (l *line) crashed(send sending, r *Request, value any) {
 // why; if not even that can, the session ends, and the callers learn by that.
 func (l *line) conclude(send sending, r *Request, reply *message.Message, why error) {
 	a := &r.responder
+	if r.later {
+		defer l.leaveLater(a) // its Responder may have been answering, and fail
+	}
 	if r.later && reply == nil && why == nil {
-		l.leaveLater(a)
 		return
 	}
 	var err error

@@ -596,6 +596,41 @@ func TestPlacesApartEndWithTheSession(t *testing.T) {
 	}
 }
 
+// TestPlaceOfLaterThatIsAnsweredTwice: a handler has left the answer to a Responder, and answers
+// as well while that one is trying, who then fails. The place ends with the session.
+func TestPlaceOfLaterThatIsAnsweredTwice(t *testing.T) {
+	server := newPeer(t)
+	answering := make(chan struct{})
+	left := make(chan *Responder, 1)
+	server.HandleApart("wait", func(r *Request) (*message.Message, error) {
+		left <- r.Later()
+		<-answering
+		return message.New("late"), nil
+	})
+	s := newEnd(t, server)
+	s.get(of(message.KindRequest, 5, "wait"))
+	a := <-left
+	err := a.reply(func([]byte) error {
+		close(answering)
+		for end := time.Now().Add(time.Second); time.Now().Before(end); runtime.Gosched() { // until the handler's answer is refused
+			a.line.mu.Lock()
+			apart := a.apart
+			a.line.mu.Unlock()
+			if !apart {
+				break
+			}
+		}
+		return context.DeadlineExceeded
+	}, nil)
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatal(err)
+	}
+	s.close()
+	if n := server.Stats().Serving; n != 0 {
+		t.Errorf("%d are served, and no session is left", n)
+	}
+}
+
 // TestPlaceOfAnswerThatFailsAtTheEnd: somebody is answering when the session closes, and
 // what he sends cannot be sent for another reason.
 func TestPlaceOfAnswerThatFailsAtTheEnd(t *testing.T) {
