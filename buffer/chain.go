@@ -249,15 +249,19 @@ func (c *Chain) Unshare(s *Segment) int {
 }
 
 // Compact copies every range that fills less than a quarter of its segment to a
-// segment of its own size class, unless the segment was adopted. Afterwards the
-// chain holds at most four times the memory of what is queued, small ranges and
-// adopted memory apart. Order and contents stay.
+// segment of its own size class, unless the segment was adopted, or is the last and has
+// the room that a growing queue needs. Afterwards the chain holds at most five times the
+// memory of what is queued, small ranges and adopted memory apart. Order and contents stay.
 func (c *Chain) Compact() {
+	back := c.back()
 	for b := c.first; b != nil; b = b.next {
 		for i := b.first; i < b.end; i++ {
 			e := &b.entries[i]
 			if e.seg.class == classAdopted || e.len()*4 >= e.seg.Cap() || e.seg.Cap() == 1<<minClassShift {
 				continue
+			}
+			if e == back && e.seg.Cap() <= c.length && e.seg.extendable() {
+				continue // copied to the least class it would be filled, and followed by such another
 			}
 			own := c.pool.Get(e.len())
 			n := copy(own.mem, e.bytes())

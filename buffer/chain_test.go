@@ -501,3 +501,31 @@ func TestFirst(t *testing.T) {
 	}
 	c.Reset()
 }
+
+// A release function that panics leaves a chain whose length is what it holds.
+func TestReleasePanicsInRead(t *testing.T) {
+	c := NewChain(NewPool(Config{}))
+	c.AppendOwned([]byte("ab"), func() { panic("release") })
+	func() {
+		defer func() { _ = recover() }()
+		_, _ = c.Read(make([]byte, 8))
+	}()
+	if c.Len() != 0 {
+		t.Errorf("%d bytes are left of what was read", c.Len())
+	}
+	c.Append([]byte("cd"))
+	if got := string(c.Peek(8)); got != "cd" {
+		t.Errorf("then %q, want cd", got)
+	}
+	c.Reset()
+}
+
+// A pool that wants to know is told, and the panic goes no further.
+func TestPoolIsToldOfPanics(t *testing.T) {
+	var told any
+	p := NewPool(Config{Panicked: func(value any) { told = value }})
+	p.Adopt([]byte("ab"), func() { panic("release") }).Release()
+	if told != "release" {
+		t.Errorf("told of %v", told)
+	}
+}

@@ -44,6 +44,10 @@ type Config struct {
 	// Debug poisons released memory and keeps stacks; see the package comment.
 	// It costs some microseconds and allocations per segment.
 	Debug bool
+
+	// Panicked is told when a function that was given to Adopt panics, on the goroutine
+	// that released the memory; the panic then goes no further. If it is nil, it does.
+	Panicked func(value any)
 }
 
 // Stats are the books of a Pool at one moment.
@@ -74,8 +78,9 @@ type Stats struct {
 // somebody else's code runs. Loops that still meet at it can have a pool each:
 // a segment always returns to the pool that made it.
 type Pool struct {
-	maxIdle int64
-	debug   bool
+	maxIdle  int64
+	debug    bool
+	panicked func(value any) // may be nil
 
 	taken atomic.Int64 // see Taken; written with the lock
 
@@ -115,7 +120,7 @@ func (l *freeList) pop() *Segment {
 
 // NewPool returns an empty pool.
 func NewPool(c Config) *Pool {
-	p := &Pool{maxIdle: int64(c.MaxIdleBytes), debug: c.Debug || debugBuild}
+	p := &Pool{maxIdle: int64(c.MaxIdleBytes), debug: c.Debug || debugBuild, panicked: c.Panicked}
 	switch {
 	case c.MaxIdleBytes == 0:
 		p.maxIdle = defaultMaxIdleBytes
@@ -239,8 +244,21 @@ func (p *Pool) put(s *Segment) {
 		p.checkInvariants()
 	}
 	if release != nil {
-		release()
+		p.call(release)
 	}
+}
+
+// call calls a function that was given to Adopt: whoever released may be in the middle of
+// something that he must finish.
+func (p *Pool) call(release func()) {
+	if p.panicked != nil {
+		defer func() {
+			if value := recover(); value != nil {
+				p.panicked(value)
+			}
+		}()
+	}
+	release()
 }
 
 // enter counts a segment that goes out. The lock is held.

@@ -92,6 +92,7 @@ func (a *acceptor) accept() {
 			// The connection, not the listener, is at fault: it was reset while
 			// it waited (ECONNABORTED), a firewall forbids it (EPERM), or its
 			// network failed. accept(2) says to try the next one.
+			a.loop.engine.admission.unused()
 			a.loop.stats.acceptErrors.Add(1)
 			a.loop.engine.log.acceptError(acceptSkipped, errno)
 		}

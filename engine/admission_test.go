@@ -234,3 +234,15 @@ func TestAcceptRateAndScarcity(t *testing.T) {
 		t.Errorf("%d accepted, %d pauses, %d acceptors paused; want 3, 2, 0", got.Accepted, got.AcceptPauses, st.engine.pausedAcceptors.Load())
 	}
 }
+
+// Connections that were reset while they waited have not been taken: they do not count for the
+// rate.
+func TestAcceptRateOfSkipped(t *testing.T) {
+	st := newStage(t, WithAcceptRate(1, 2))
+	st.accepting(silent)
+	st.sockets.accepts = []syscall.Errno{syscall.ECONNABORTED, syscall.ECONNABORTED, 0, 0}
+	st.loop.turn()
+	if got := st.engine.Stats(); got.Accepted != 2 {
+		t.Errorf("%d accepted of a burst of 2, %d were skipped", got.Accepted, got.AcceptErrors)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -99,7 +100,7 @@ func assemble(opts []Option) (*Engine, error) {
 	e.dials, e.endDials = context.WithCancel(context.Background())
 	e.fillDeps()
 	e.log = events{ring: newLogRing(o.logger), clock: e.deps.Clock}
-	e.pool = buffer.NewPool(buffer.Config{MaxIdleBytes: o.idleBuffers, Debug: o.debugBuffers})
+	e.pool = buffer.NewPool(buffer.Config{MaxIdleBytes: o.idleBuffers, Debug: o.debugBuffers, Panicked: e.releasePanicked})
 	e.admission.limits = o.entry
 	e.recent.ring = make([]closing, o.recent)
 	e.shared.Pool = e.pool
@@ -130,6 +131,14 @@ func (e *Engine) dismantle() {
 	}
 	e.stopWorkers()
 	e.log.stop()
+}
+
+// releasePanicked is told of a panic in a function that was given to SendOwned.
+func (e *Engine) releasePanicked(value any) {
+	if e.options.crash {
+		panic(value)
+	}
+	e.log.panicked(0, value, debug.Stack())
 }
 
 func (e *Engine) fillDeps() {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/panjf2000/ants/v2"
@@ -53,6 +54,7 @@ type feeder struct {
 	tasks chan func()
 	quit  chan struct{} // closed when the engine has ended
 	ended chan struct{}
+	mu    sync.RWMutex // nothing is put into tasks once quit is closed
 }
 
 // feederBacklog is how many tasks wait for a user's pool before it counts as
@@ -75,6 +77,8 @@ func newFeeder(pool *ants.Pool) *feeder {
 // TrySubmit refuses, too, when the engine has ended: a worker that was abandoned then
 // goes on itself.
 func (f *feeder) TrySubmit(task func()) bool {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
 	select {
 	case <-f.quit:
 		return false
@@ -88,7 +92,8 @@ func (f *feeder) TrySubmit(task func()) bool {
 	}
 }
 
-// feed submits what was taken, until the engine has ended. Then nobody needs it.
+// feed submits what was taken, until the engine has ended. What is left then runs without
+// the pool: it was promised to, and sessions wait for their OnClose.
 func (f *feeder) feed() {
 	defer close(f.ended)
 	for {
@@ -96,6 +101,9 @@ func (f *feeder) feed() {
 		case task := <-f.tasks:
 			f.submit(task)
 		case <-f.quit:
+			for len(f.tasks) > 0 {
+				go (<-f.tasks)()
+			}
 			return
 		}
 	}
@@ -114,6 +122,7 @@ func (f *feeder) submit(task func()) {
 		select {
 		case <-retry.C:
 		case <-f.quit:
+			go task()
 			return
 		}
 	}
@@ -121,7 +130,9 @@ func (f *feeder) submit(task func()) {
 
 // stop ends the feeder. If the pool holds it up it ends when that lets it go.
 func (f *feeder) stop(patience time.Duration) {
+	f.mu.Lock()
 	close(f.quit)
+	f.mu.Unlock()
 	select {
 	case <-f.ended:
 	case <-time.After(patience):

@@ -470,3 +470,27 @@ func TestHangUpOfAPausedSessionIsNoReset(t *testing.T) {
 	}
 	v.awaitClose(session.ReasonPeerClosed)
 }
+
+// TestOnCloseWhileAUsersPoolIsBusy: a user's pool is busy with other work when the engine ends.
+// What it was to run runs without it then.
+func TestOnCloseWhileAUsersPoolIsBusy(t *testing.T) {
+	workers, err := ants.NewPool(1, ants.WithNonblocking(true))
+	must(t, err)
+	defer workers.Release()
+	closed := make(chan struct{}, 1)
+	p := newProbe()
+	p.onClose = func(*session.Session, *session.CloseError) { closed <- struct{}{} }
+	e, err := engine.New(engine.WithLoops(1), engine.WithLogger(engine.NoLog{}), engine.WithPool(workers), engine.WithDrainTimeout(100*time.Millisecond))
+	must(t, err)
+	l, err := e.Listen("tcp4", "127.0.0.1:0", p)
+	must(t, err)
+	c, err := net.Dial("tcp4", l.Addr().String())
+	must(t, err)
+	defer c.Close()
+	until(t, "the session is open", func() bool { return e.Stats().Opened == 1 })
+	busy := make(chan struct{})
+	defer close(busy)
+	until(t, "the worker is free", func() bool { return workers.Submit(func() { <-busy }) == nil })
+	must(t, e.Close())
+	await(t, "OnClose", closed)
+}

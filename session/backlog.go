@@ -57,6 +57,9 @@ type backlog struct {
 // runBytes is what a run counts for, beside its messages.
 const runBytes = 64
 
+// keyCost is what a key counts for: what is long of it. A short one is in runBytes.
+func keyCost(key string) int { return max(len(key)-16, 0) }
+
 // put adds r.
 func (b *backlog) put(r run) {
 	b.messages += r.len()
@@ -90,6 +93,7 @@ func (b *backlog) replace(r run, key string) bool {
 	if !there {
 		b.places[key] = b.taken + uint64(b.runs.Len())
 		b.put(r)
+		b.bytes += keyCost(key)
 		return false
 	}
 	old := &b.runs.All()[at-b.taken]
@@ -139,7 +143,9 @@ func (b *backlog) drop(n int) {
 		n -= front.len()
 		b.bytes -= before + runBytes
 		if b.places != nil {
-			delete(b.places, front.label(front.first).key)
+			key := front.label(front.first).key
+			delete(b.places, key)
+			b.bytes -= keyCost(key)
 		}
 		b.taken++
 		b.letGo(b.runs.Take(), b.runs.Front)
@@ -229,6 +235,9 @@ func (b *backlog) compact(shared *transport.Shared) {
 			p.write(one.bytes())
 			p.end(label{expires: n.expires, key: n.key})
 			b.push(run{p, int32(p.count) - 1, int32(p.count), n.key != "" || n.expires != 0})
+			if b.places != nil {
+				b.bytes += keyCost(n.key)
+			}
 		}
 		r.page.release()
 	}

@@ -329,6 +329,7 @@ func TestCloseWithReasonOrError(t *testing.T) {
 		{session.ReasonOverLimit, session.ReasonOverLimit},
 		{errors.Join(io.EOF, session.ReasonProtocolError), session.ReasonProtocolError},
 		{session.ReasonNone, session.ReasonLocalClose},
+		{session.Reason(100), session.ReasonLocalClose}, // a program's own, which nobody has a counter for
 	} {
 		r := openRig(t, &parts{})
 		_ = r.session.CloseWith(c.with)

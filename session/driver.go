@@ -103,21 +103,33 @@ func (s *Session) keep(segment *buffer.Segment, p []byte, at uint32) {
 	rest := 0
 	if len(p)*4 < segment.Cap() {
 		switch {
-		case s.paused(), s.tap() != nil:
+		case s.paused(), s.tap() != nil, s.flags&corked != 0: // handlers are at work, and may be for long
 			rest = len(p)
 		case in.partial():
-			rest = min(in.need-in.unread.Len(), len(p))
+			if rest = min(in.need-in.unread.Len(), len(p)); len(p)-rest < smallRest {
+				rest = len(p) // also where the codec cannot tell how much is missing: it says one byte
+			}
 		case in.unread.Len() > 0, !in.shared.Pooled && s.codec() == nil:
 			rest = len(p)
 		}
 	}
 	in.unread.Append(p[:rest])
 	in.unread.AppendView(segment, p[rest:])
+	s.bound(in)
+	s.tellReader()
+}
+
+// bound ends the session if what is held of unfinished frames is too much. Where a codec looks
+// for a frame's end that is known only when it has looked.
+func (s *Session) bound(in *strand) {
 	if in.charge(); in.partial() && in.shared.Unread.Load() > in.shared.QueuedCap && in.charged > 0 {
 		_ = s.end(ReasonOverLimit, ErrUnreadFull, 0) // cannot fail: the session is open
 	}
-	s.tellReader()
 }
+
+// smallRest is the least behind a frame's end that is kept as a view: less is copied, or a
+// line that comes in small pieces would take a segment, and an entry, for each.
+const smallRest = 4 << 10
 
 // charge brings what the engine counts for the strand up to date: what is more than a
 // strand usually holds.

@@ -160,7 +160,7 @@ func (e *CloseError) Is(target error) bool {
 // reasonOf returns the Reason that err wraps, or the given one.
 func reasonOf(err error, otherwise Reason) Reason {
 	var r Reason
-	if errors.As(err, &r) && r != ReasonNone {
+	if errors.As(err, &r) && r != ReasonNone && int(r) < Reasons {
 		return r
 	}
 	return otherwise

@@ -729,3 +729,95 @@ func TestCodecThatCutsWhatIsNotThere(t *testing.T) {
 		}
 	}
 }
+
+// What sessions hold of unfinished frames together is bounded, also where a codec looks for a
+// frame's end and cannot tell where that is.
+func TestUnreadIsBoundedWhateverEndsAFrame(t *testing.T) {
+	const most = 256 << 10
+	for name, c := range map[string]struct {
+		codec  frame.Codec
+		header string
+	}{
+		"lines":         {frame.Lines(), ""},
+		"length prefix": {frame.Default(), "\x01\x00\x00\x00"},
+	} {
+		for mode, change := range handlerModes {
+			t.Run(name+" "+mode, func(t *testing.T) {
+				r := openRig(t, session.Framed(&parts{}, c.codec), change, func(s *transport.Shared) { s.QueuedCap = most })
+				r.driver.Run(r.shared)
+				r.feed(c.header)
+				for range 300 {
+					r.feed(strings.Repeat("x", 4000))
+				}
+				if r.session.State() == session.Open {
+					t.Errorf("%d bytes are held of an unfinished frame, and at most %d may be", r.shared.Unread.Load(), most)
+				}
+			})
+		}
+	}
+}
+
+// feed delivers p, and has the handlers run.
+func (r *rig) feed(p string) {
+	if st := r.deliver(p); st&transport.Due != 0 {
+		r.driver.Run(r.shared)
+	}
+}
+
+// A frame that comes in small pieces takes not much more memory than it has bytes, and no
+// more segments the longer it is.
+func TestFrameInSmallPieces(t *testing.T) {
+	const pieces = 4000
+	for name, c := range map[string]struct {
+		codec  frame.Codec
+		header string
+	}{
+		"lines":         {frame.Lines(), ""},
+		"length prefix": {frame.Default(), "\x01\x00\x00\x00"},
+	} {
+		for mode, change := range handlerModes {
+			t.Run(name+" "+mode, func(t *testing.T) {
+				r := openRig(t, session.Framed(&parts{}, c.codec), change)
+				r.driver.Run(r.shared)
+				r.feed(c.header)
+				for range pieces {
+					r.feed("ab")
+				}
+				st := r.shared.Pool.Stats()
+				if held := st.InUse - int64(r.segment.Cap()); held > 8*2*pieces || st.Segments > 20 {
+					t.Errorf("%d bytes were received, %d are held in %d segments", 2*pieces, held, st.Segments-1)
+				}
+			})
+		}
+	}
+}
+
+// What comes behind a handler that is at work, for nobody knows how long, does not keep the
+// loop's segment.
+func TestByteBehindABusyHandlerKeepsNoLoopSegment(t *testing.T) {
+	in, out := make(chan struct{}), make(chan struct{})
+	r := openRig(t, &parts{message: func(_ *session.Session, f session.Frame) {
+		if string(f.Bytes()) == "x" {
+			in <- struct{}{}
+			<-out
+		}
+	}}, pooled)
+	r.driver.Run(r.shared)
+	r.deliver("x")
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for r.driver.Run(r.shared) {
+		}
+	}()
+	<-in
+	old := r.segment // the loop goes on in another one
+	r.segment = r.shared.Pool.Get(old.Cap())
+	old.Release()
+	r.deliver("y")
+	if r.segment.Shared() {
+		t.Error("one byte keeps the loop's segment")
+	}
+	close(out)
+	<-ended
+}

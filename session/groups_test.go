@@ -1001,3 +1001,32 @@ func TestNothingGoesBehindFINOfOneWhoFallsBehind(t *testing.T) {
 		m.thaw()
 	}
 }
+
+// What a member is behind by is bounded by its group's limit, long keys included, and so is
+// what its loop is behind with.
+func TestLongKeysCount(t *testing.T) {
+	const limit, key = 1 << 20, 16 << 10
+	h := newHall(t, session.GroupConfig{Slow: session.Conflate, QueueBytes: limit}, 1)
+	g := h.groups.Group("g")
+	h.join(g, 1)[0].stick(0)
+	publish := func(i int) error {
+		return g.Publish(session.Notice{Bytes: []byte("x"), Key: fmt.Sprint(i) + strings.Repeat("k", key)})
+	}
+	for i := range 1000 {
+		must(t, publish(i))
+		h.run()
+	}
+	if n := g.Stats().Queued; n > limit/key {
+		t.Errorf("%d messages wait, with keys of %d bytes, for who may be behind by %d", n, key, limit)
+	}
+	var err error
+	n := 0
+	for ; err == nil && n < 1000; n++ {
+		err = publish(n)
+	}
+	wantError(t, "Publish to a loop that is behind", err, session.ErrBufferFull)
+	if n > 2*h.shared.Cap/key+1 {
+		t.Errorf("%d messages were taken", n)
+	}
+	h.run()
+}

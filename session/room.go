@@ -181,7 +181,10 @@ func (r *room) publish(n *Notice) error {
 			return err
 		}
 	}
-	label := label{key: n.Key}
+	var label label
+	if r.config.Slow == Conflate {
+		label.key = n.Key
+	}
 	if n.TTL > 0 {
 		now := r.all.now()
 		label.expires = now + min(int64(n.TTL), math.MaxInt64-now)
@@ -284,7 +287,7 @@ func (st *stream) write(payload []byte, n label) {
 	st.filled += size
 	for _, b := range st.branches {
 		if b.count > 0 {
-			b.message(p, n != label{}, size)
+			b.message(p, n != label{}, size+keyCost(n.key))
 		}
 	}
 }

@@ -52,7 +52,8 @@ func (s *Session) Send(p []byte) error {
 // SendOwned is Send without a copy: p belongs to the session from now on, and
 // must not be changed until release is called, once, when the bytes have left or
 // the session has closed. Release may be nil. It runs on any goroutine and with
-// the session locked: it must not block, or call into any session. When SendOwned
+// the session locked: it must not block, or call into any session. If it panics that is
+// told like a handler's panic, and the session goes on. When SendOwned
 // returns an error, p still belongs to the caller, and release is not called.
 func (s *Session) SendOwned(p []byte, release func()) error {
 	s.mu.Lock()

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weirnet/weir/buffer"
 	"github.com/weirnet/weir/internal/sock"
 	"github.com/weirnet/weir/internal/transport"
 	"github.com/weirnet/weir/session"
@@ -616,5 +617,18 @@ func TestCodecThatPanicsInTail(t *testing.T) {
 		if got := string(r.link.took); got != "next\n" {
 			t.Errorf("the kernel took %.40q of %d bytes", got, len(got))
 		}
+	}
+}
+
+// A release function panics in the middle of a write: that goes on.
+func TestReleasePanics(t *testing.T) {
+	var told []any
+	r := openRig(t, &parts{}, func(s *transport.Shared) {
+		s.Pool = buffer.NewPool(buffer.Config{Panicked: func(value any) { told = append(told, value) }})
+	})
+	must(t, r.session.SendOwned([]byte("x"), func() { panic("release") }))
+	must(t, r.session.Send([]byte("next")))
+	if got := string(r.link.took); got != "xnext" || len(told) != 1 {
+		t.Errorf("the kernel got %q, want xnext; panics told of: %v", got, told)
 	}
 }

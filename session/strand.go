@@ -253,6 +253,7 @@ func (s *Session) takeMessage() (view []byte, segment *buffer.Segment, ok bool) 
 			return nil, nil, false
 		}
 		if in.need, in.seen = cut.Need, cut.Seen; cut.Need > 0 {
+			s.bound(in)
 			return nil, nil, false
 		}
 		in.unread.Consume(cut.Head)
