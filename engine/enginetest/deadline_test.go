@@ -40,8 +40,8 @@ func (x *deadlines) draw(s *simulation) (opts []engine.Option) {
 	}
 	if d, ok := s.feature("frame", 0.1); ok {
 		x.frame = d.span(20, 500)
-		opts = append(opts, engine.WithFrameTimeout(x.frame))
 	}
+	opts = append(opts, engine.WithFrameTimeout(x.frame)) // 0 is none: some histories last longer than the default
 	if d, ok := s.feature("heartbeat", 0.15); ok {
 		x.heart, x.missed = d.span(20, 500), pick(d, 2, 2, 3)
 	}

@@ -102,7 +102,7 @@ func (p *Peer) handlerOf(typ string) (handler, bool) {
 // The parts of a session's Handler follow.
 
 // OnOpen makes the session one of the peer's. Whoever gives a session to a peer with
-// SetHandler calls it, too.
+// SetHandler calls it, too, and whoever takes one away from it calls OnClose.
 func (p *Peer) OnOpen(s *session.Session) { p.lineOf(s).open() }
 
 // OnMessage takes a message. One that cannot be read, or that must not come, ends the
