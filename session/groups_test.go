@@ -776,7 +776,7 @@ func TestClosedMemberWhoWasBehindLeavesNothing(t *testing.T) {
 // listed is a codec that cannot be compared with others.
 type listed struct {
 	frame.Codec
-	why []string
+	of []string
 }
 
 func TestGroupWithACodecThatCannotBeCompared(t *testing.T) {
@@ -784,7 +784,7 @@ func TestGroupWithACodecThatCannotBeCompared(t *testing.T) {
 	g := h.groups.Group("g")
 	var members []*member
 	for range 2 {
-		m := h.enter(session.Framed(&parts{}, listed{Codec: frame.Lines()}))
+		m := h.enter(session.Framed(&parts{}, listed{frame.Lines(), nil}))
 		must(t, g.Join(m.session))
 		members = append(members, m)
 	}

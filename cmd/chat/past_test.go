@@ -55,7 +55,7 @@ func TestLifeIsKept(t *testing.T) {
 		t.Error("a room that remembers nothing has a life of before")
 	}
 	st.dir = ""
-	if open(0) == open(0) {
+	if first, second := open(0), open(0); first == second {
 		t.Error("a room that is not kept has the same life again")
 	}
 }
