@@ -169,34 +169,36 @@ func (a *attempt) dial(ctx context.Context) {
 
 // failed ends an attempt of which no session has come, if that is not known already.
 func (a *attempt) failed(err error) {
+	a.client.mu.Lock()
+	defer a.client.mu.Unlock()
+	if a.settle(err) {
+		a.client.goOn()
+	}
+}
+
+// giveUp ends an attempt of which a session has come, which nobody wants: its handlers are
+// called. When it closes, Closed goes on.
+func (a *attempt) giveUp(err error) {
+	a.client.mu.Lock()
+	defer a.client.mu.Unlock()
+	if a.settle(err) {
+		a.givenUp = true
+	}
+}
+
+// settle notes that the attempt has failed, and reports false if its outcome is known
+// already. The caller holds the lock.
+func (a *attempt) settle(err error) bool {
 	c := a.client
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	if a.settled {
-		return
+		return false
 	}
 	if c.closed {
 		err = c.why
 	}
 	a.settled, a.err, c.err = true, err, err
 	close(a.done)
-	c.goOn()
-}
-
-// giveUp ends an attempt of which a session has come, which nobody wants: its handlers are
-// called. When it closes, Closed goes on.
-func (a *attempt) giveUp(err error) {
-	c := a.client
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if a.settled {
-		return
-	}
-	if c.closed {
-		err = c.why
-	}
-	a.settled, a.givenUp, a.err, c.err = true, true, err, err
-	close(a.done)
+	return true
 }
 
 // Opened is step 4: OnOpen has returned.

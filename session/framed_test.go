@@ -730,17 +730,20 @@ func TestCodecThatCutsWhatIsNotThere(t *testing.T) {
 	}
 }
 
+// longFrames are codecs, and how a frame begins that may be 16 MiB long.
+var longFrames = map[string]struct {
+	codec  frame.Codec
+	header string
+}{
+	"lines":         {frame.Lines(), ""},
+	"length prefix": {frame.Default(), "\x01\x00\x00\x00"},
+}
+
 // What sessions hold of unfinished frames together is bounded, also where a codec looks for a
 // frame's end and cannot tell where that is.
 func TestUnreadIsBoundedWhateverEndsAFrame(t *testing.T) {
 	const most = 256 << 10
-	for name, c := range map[string]struct {
-		codec  frame.Codec
-		header string
-	}{
-		"lines":         {frame.Lines(), ""},
-		"length prefix": {frame.Default(), "\x01\x00\x00\x00"},
-	} {
+	for name, c := range longFrames {
 		for mode, change := range handlerModes {
 			t.Run(name+" "+mode, func(t *testing.T) {
 				r := openRig(t, session.Framed(&parts{}, c.codec), change, func(s *transport.Shared) { s.QueuedCap = most })
@@ -768,13 +771,7 @@ func (r *rig) feed(p string) {
 // more segments the longer it is.
 func TestFrameInSmallPieces(t *testing.T) {
 	const pieces = 4000
-	for name, c := range map[string]struct {
-		codec  frame.Codec
-		header string
-	}{
-		"lines":         {frame.Lines(), ""},
-		"length prefix": {frame.Default(), "\x01\x00\x00\x00"},
-	} {
+	for name, c := range longFrames {
 		for mode, change := range handlerModes {
 			t.Run(name+" "+mode, func(t *testing.T) {
 				r := openRig(t, session.Framed(&parts{}, c.codec), change)

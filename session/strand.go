@@ -287,10 +287,15 @@ func (s *Session) cut(codec frame.Codec) (cut frame.Cut, err error) {
 	}()
 	cut, err = codec.Cut(in.unread, in.seen)
 	returned = true
-	if n := in.unread.Len(); err == nil && cut.Need <= 0 && (min(cut.Head, cut.Body, cut.Tail) < 0 || cut.Head > n || cut.Body > n-cut.Head || cut.Tail > n-cut.Head-cut.Body) {
+	if n := in.unread.Len(); err == nil && cut.Need <= 0 && !within(cut, n) {
 		err = fmt.Errorf("session: the codec cuts %d, %d and %d of %d bytes", cut.Head, cut.Body, cut.Tail, n)
 	}
 	return cut, err
+}
+
+// within tells whether a codec cuts no more than n bytes.
+func within(cut frame.Cut, n int) bool {
+	return min(cut.Head, cut.Body, cut.Tail) >= 0 && cut.Head <= n && cut.Body <= n-cut.Head && cut.Tail <= n-cut.Head-cut.Body
 }
 
 // maxShow is the most that a handler is given at once, bytes.
