@@ -39,11 +39,12 @@ func tallyRole(args []string) int {
 	if err != nil {
 		return fail(err)
 	}
-	t := &tally{next: make(map[uint32]uint32)}
+	t := &tally{ready: make(chan struct{}), next: make(map[uint32]uint32)}
 	if _, err := e.Listen("tcp4", args[0], session.Framed(t, frame.Default())); err != nil {
 		return fail(err)
 	}
 	fmt.Println("listens")
+	close(t.ready)
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	if err := e.Close(); err != nil {
 		return fail(err)
@@ -55,7 +56,8 @@ func tallyRole(args []string) int {
 }
 
 type tally struct {
-	once sync.Once
+	once  sync.Once
+	ready chan struct{} // closed when it is said that it listens
 
 	mu       sync.Mutex
 	next     map[uint32]uint32
@@ -65,7 +67,11 @@ type tally struct {
 }
 
 func (t *tally) OnOpen(*session.Session) {
-	t.once.Do(func() { fmt.Println("first", time.Now().UnixNano()) })
+	t.once.Do(func() {
+		now := time.Now()
+		<-t.ready // somebody may come before
+		fmt.Println("first", now.UnixNano())
+	})
 }
 
 func (t *tally) OnMessage(_ *session.Session, f session.Frame) {
