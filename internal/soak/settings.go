@@ -22,7 +22,7 @@ type settings struct {
 func parseSettings(args []string, out io.Writer) (s settings, err error) {
 	flags := flag.NewFlagSet("soak", flag.ContinueOnError)
 	flags.SetOutput(out)
-	flags.DurationVar(&s.duration, "duration", 10*time.Minute, "for how long cycles begin")
+	flags.DurationVar(&s.duration, "duration", 10*time.Minute, "for how long cycles begin; there is one in any case")
 	flags.Uint64Var(&s.seed, "seed", 0, "what is drawn; 0: another one each time, which is printed")
 	flags.BoolVar(&s.small, "small", false, "play everything at a tenth of its size")
 	if err := flags.Parse(args); err != nil {

@@ -59,8 +59,8 @@ type subject struct {
 	samples []sample
 }
 
-// soak runs a soak until its time is up, ctx is done, or too much has failed, and
-// reports. The error tells why it could not begin.
+// soak plays cycles until its time is up, at least one, or until ctx is done or too much has
+// failed, and reports. The error tells why it could not begin.
 func soak(ctx context.Context, set settings, out io.Writer) (*verdict, error) {
 	s := &soaking{settings: set, out: out, began: time.Now(), verdict: new(verdict)}
 	fmt.Fprintf(out, "soak of %v, seed %d\n", s.duration, s.seed)
@@ -68,7 +68,8 @@ func soak(ctx context.Context, set settings, out io.Writer) (*verdict, error) {
 	if err := s.begin(ctx); err != nil {
 		return nil, err
 	}
-	for cycle := 0; time.Since(s.began) < s.duration && ctx.Err() == nil && s.verdict.failed() < failuresMax; cycle++ {
+	inTime := func() bool { return time.Since(s.began) < s.duration }
+	for cycle := 0; (cycle == 0 || inTime()) && ctx.Err() == nil && s.verdict.failed() < failuresMax; cycle++ {
 		if !s.cycle(ctx, cycle) {
 			break
 		}
