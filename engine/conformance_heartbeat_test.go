@@ -68,8 +68,9 @@ func heartbeats(t *testing.T, s setting) {
 	if rtt <= 0 || rtt > patience {
 		t.Errorf("RTT is %v", rtt)
 	}
-	if n := v.engine.Stats().Pings; n < beats || n < uint64(client.pings.Load()+server.pings.Load()) {
-		t.Errorf("Stats.Pings is %d; OnPing came %d and %d times", n, client.pings.Load(), server.pings.Load())
+	asked, alsoAsked := client.pings.Load(), server.pings.Load() // they go on
+	if n := v.engine.Stats().Pings; n < beats || n < uint64(asked+alsoAsked) {
+		t.Errorf("Stats.Pings is %d; OnPing had come %d and %d times", n, asked, alsoAsked)
 	}
 	must(t, ours.Abort())
 	await(t, "OnClose", client.closed)
