@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"runtime"
 	"sync"
 	"syscall"
 	"testing"
@@ -56,9 +57,13 @@ func newEnd(t testing.TB, p *Peer) *end {
 		if e.reason == nil {
 			e.close()
 		}
-		if st := e.shared.Pool.Stats(); st.InUse != 0 {
-			t.Errorf("buffers left: %+v", st)
+		for range 10_000_000 { // until those whose calls have ended by their contexts have found it closed
+			if e.shared.Pool.Stats().InUse == 0 {
+				return
+			}
+			runtime.Gosched()
 		}
+		t.Errorf("buffers left: %+v", e.shared.Pool.Stats())
 	})
 	return e
 }
