@@ -265,12 +265,15 @@ func TestFault23ConnectAndReset(t *testing.T) {
 	all.Wait()
 	c := v.dial()
 	mustEcho(t, c, "accepts after all")
-	until(t, "only the last is left", func() bool { return v.engine.Stats().Sessions == 1 })
-	st := v.engine.Stats()
+	var st engine.Stats
 	var closed uint64
-	for _, n := range st.Closed {
-		closed += n
-	}
+	until(t, "only the last is left, and the others are counted", func() bool { // which comes after they are gone
+		st, closed = v.engine.Stats(), 0
+		for _, n := range st.Closed {
+			closed += n
+		}
+		return st.Sessions == 1 && st.Opened == closed+1
+	})
 	if st.Opened != closed+1 || st.Refused != 0 {
 		t.Errorf("%d opened, %d closed, %d refused; want all but one closed", st.Opened, closed, st.Refused)
 	}

@@ -48,6 +48,7 @@ func memoryLadder(t *testing.T, mode engine.Mode, network string) {
 	idle, idleSession := v.open()
 	fat, fatSession := v.open()
 	must(t, fatSession.SendOwned(make([]byte, 32<<20), nil)) // more than any kernel takes
+	must(t, v.listen(network, v.probe.handler()).Close())    // waits for the loop that accepts: it may just be about to take one more
 
 	done := make(chan struct{})
 	var echoing sync.WaitGroup

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -141,11 +142,13 @@ func TestFault09WatchdogNamesWhoCloses(t *testing.T) {
 // next one. Found by seed 20585 of the simulator.
 func TestFault09WatchdogNamesWhomALoopServes(t *testing.T) {
 	worker, loop, p := newGate(), newGate(), newProbe()
-	p.onMessage = func(s *session.Session, f session.Frame) {
-		if f.Bytes()[0] == '!' {
+	var stuck atomic.Bool
+	p.onOpen = func(*session.Session) { // a message could find the worker that opened on its way back to the pool, and be the loop's
+		if !stuck.Swap(true) {
 			worker.pass()
-			return
 		}
+	}
+	p.onMessage = func(s *session.Session, f session.Frame) {
 		check(t, s.Post(loop.pass))
 		loop.pass()
 	}
@@ -155,13 +158,12 @@ func TestFault09WatchdogNamesWhomALoopServes(t *testing.T) {
 		t.Helper()
 		until(t, "it is counted", func() bool { return v.engine.Stats().BlockedHandlers == n })
 	}
-	first, _ := v.open()
-	_, err := io.WriteString(first, "!")
-	must(t, err)
+	v.dial()
 	await(t, "the worker is stuck", worker.entered)
 	counted(1)
+	await(t, "OnOpen", p.opened)
 	second, _ := v.open()
-	_, err = io.WriteString(second, "?")
+	_, err := io.WriteString(second, "?")
 	must(t, err)
 	for n := uint64(2); n <= 3; n++ {
 		await(t, "the loop is stuck", loop.entered)
