@@ -37,6 +37,7 @@ func TestFaultNeverReads(t *testing.T) {
 	var trips atomic.Int64
 	var worst atomic.Int64
 	done := make(chan struct{})
+	leave := sync.OnceFunc(func() { close(done) })
 	var all sync.WaitGroup
 	for range others {
 		c, _ := v.open()
@@ -59,6 +60,7 @@ func TestFaultNeverReads(t *testing.T) {
 		})
 	}
 	defer all.Wait()
+	defer leave()
 	until(t, "others at work", func() bool { return trips.Load() > 2*others })
 
 	heap := heapInUse()
@@ -82,7 +84,7 @@ func TestFaultNeverReads(t *testing.T) {
 	reason := v.awaitClose(session.ReasonSlowConsumer)
 	took := time.Since(began)
 	served := trips.Load() - before
-	close(done)
+	leave()
 
 	if err := await(t, "the client's write fails", wrote); !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
 		t.Errorf("the client's write: %v, want ECONNRESET", err)
