@@ -38,10 +38,9 @@ func TestChildRunsALoad(t *testing.T) {
 	s := startServer(t, "tcp4", echo)
 	c := config(s.address)
 	phases := map[load.Phase]bool{}
-	r, err := load.Child(t.Context(), executable(t), []string{childArgument}, c, func(p load.Progress) { phases[p.Phase] = true })
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := measured(t, &c.Duration, func() (load.Result, error) {
+		return load.Child(t.Context(), executable(t), []string{childArgument}, c, func(p load.Progress) { phases[p.Phase] = true })
+	}, func(r load.Result) int64 { return r.Messages + int64(r.ErrorCount) })
 	checkClean(t, c, r)
 	if !phases[load.WarmingUp] || !phases[load.Measuring] || !phases[load.Finishing] {
 		t.Errorf("progress of phases %v only", phases)
@@ -149,11 +148,14 @@ func TestIdleChildReportsALostServer(t *testing.T) {
 
 func TestChurnChild(t *testing.T) {
 	s := startServer(t, "tcp4", echo)
+	c := churnConfig(s.address)
 	measuring := false
-	r, err := load.ChurnChild(t.Context(), executable(t), []string{childArgument}, churnConfig(s.address), func(p load.Progress) {
-		measuring = measuring || p.Phase == load.Measuring
-	})
-	if err := errors.Join(err, r.Err()); err != nil || r.Lives == 0 || !measuring {
+	r := measured(t, &c.Duration, func() (load.ChurnResult, error) {
+		return load.ChurnChild(t.Context(), executable(t), []string{childArgument}, c, func(p load.Progress) {
+			measuring = measuring || p.Phase == load.Measuring
+		})
+	}, func(r load.ChurnResult) int64 { return r.Lives + int64(r.ErrorCount) })
+	if err := r.Err(); err != nil || r.Lives == 0 || !measuring {
 		t.Errorf("%+v, %v; told of the measured time: %v", r, err, measuring)
 	}
 }

@@ -28,8 +28,9 @@ func TestChurnCountsWholeLives(t *testing.T) {
 				c := churnConfig(s.address)
 				c.MessageSize, c.Reset = size, reset
 				before, goroutines := descriptors(t), goleak.IgnoreCurrent()
-				r, err := load.Churn(t.Context(), c, nil)
-				if err := errors.Join(err, r.Err()); err != nil {
+				r := measured(t, &c.Duration, func() (load.ChurnResult, error) { return load.Churn(t.Context(), c, nil) },
+					func(r load.ChurnResult) int64 { return r.Lives + int64(r.ErrorCount) })
+				if err := r.Err(); err != nil {
 					t.Fatalf("%s, %d bytes, reset %v: %v", network, size, reset, err)
 				}
 				if r.Lives == 0 || r.All < r.Lives || r.Verified != r.All*int64(size) || r.Duration < c.Duration {
@@ -58,23 +59,29 @@ func TestChurnDetects(t *testing.T) {
 		_, _ = io.ReadFull(c, p)
 		return p
 	}
+	over := make(chan struct{}) // the run with a server that does not end in time
 	for want, serve := range map[string]func(net.Conn){
 		"other bytes":     func(c net.Conn) { p := read(c); p[63] ^= 1; _, _ = c.Write(p); silent(c) },
 		"closed by":       func(c net.Conn) { _, _ = c.Write(read(c)[:5]) },
 		"had not ended":   silent,
-		"had not ended ":  func(c net.Conn) { _, _ = c.Write(read(c)); silent(c); time.Sleep(50 * time.Millisecond) },
+		"had not ended ":  func(c net.Conn) { _, _ = c.Write(read(c)); silent(c); <-over },
 		"other bytes ":    func(c net.Conn) { _, _ = c.Write(append(read(c), 'x')); silent(c) },
 		"connection rese": func(c net.Conn) { read(c); _ = c.(*net.TCPConn).SetLinger(0) },
 	} {
 		s := startServer(t, "tcp4", serve)
 		c := churnConfig(s.address)
-		c.Patience = 10 * time.Millisecond
+		if strings.Contains(want, "had not ended") { // else the fault ends the run
+			c.Patience = 10 * time.Millisecond
+		}
 		r, err := load.Churn(t.Context(), c, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if r.Err() == nil || !strings.Contains(r.Err().Error(), strings.TrimSpace(want)) {
 			t.Errorf("want %q, got %v", want, r.Err())
+		}
+		if strings.HasSuffix(want, "ended ") {
+			close(over)
 		}
 		s.stop()
 	}

@@ -48,9 +48,7 @@ func TestIdleNoticesLostConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.stop()
-	if n := idle.Disturbed(); n != 20 {
-		t.Errorf("%d connections noticed as lost, want 20", n)
-	}
+	until(t, "20 connections are noticed as lost", func() bool { return idle.Disturbed() == 20 }) // the kernel may be late
 	if _, err := idle.Probe(t.Context()); err == nil {
 		t.Error("a probe passed without a server")
 	}

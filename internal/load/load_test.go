@@ -39,15 +39,18 @@ func TestRunVerifiesEveryByte(t *testing.T) {
 					s := startServer(t, network, echo)
 					c := config(s.address)
 					c.MessageSize, c.Depth = size, depth
-					r, err := load.Run(t.Context(), c, nil)
-					if err != nil {
-						t.Fatal(err)
-					}
-					checkClean(t, c, r)
+					checkClean(t, c, runEcho(t, &c))
 				})
 			}
 		}
 	}
+}
+
+// runEcho runs a load until it has measured something; what has failed has ended it.
+func runEcho(t *testing.T, c *load.Config) load.Result {
+	t.Helper()
+	return measured(t, &c.Duration, func() (load.Result, error) { return load.Run(t.Context(), *c, nil) },
+		func(r load.Result) int64 { return r.Messages + int64(r.ErrorCount) })
 }
 
 // checkClean holds what every run against a faithful server must show.
@@ -81,11 +84,7 @@ func TestRunManyConnections(t *testing.T) {
 	s := startServer(t, "tcp4", echo)
 	c := config(s.address)
 	c.Connections = 500
-	r, err := load.Run(t.Context(), c, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	checkClean(t, c, r)
+	checkClean(t, c, runEcho(t, &c))
 }
 
 func TestRunDetectsCorruption(t *testing.T) {
@@ -135,22 +134,26 @@ func TestRunDetectsCorruption(t *testing.T) {
 }
 
 func TestRunDetectsBytesOfAnotherConnection(t *testing.T) {
-	exchange := make(chan []byte, 1)
+	first, second := make(chan []byte), make(chan []byte)
 	s := startServer(t, "tcp4", func(c net.Conn) {
 		p := make([]byte, 64)
 		if _, err := io.ReadFull(c, p); err != nil {
 			return
 		}
+		var other []byte
 		select {
-		case exchange <- p: // the first of a pair waits for nothing more
-		case other := <-exchange:
-			_, _ = c.Write(other)
+		case first <- p:
+			other = <-second
+		case other = <-first:
+			second <- p
+		case <-t.Context().Done():
 		}
+		_, _ = c.Write(other)
 		silent(c)
 	})
 	c := config(s.address)
 	c.Connections = 2
-	c.Patience = 10 * time.Millisecond
+	c.Duration = time.Minute // failed connections end the run
 	r, err := load.Run(t.Context(), c, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -219,7 +222,7 @@ func TestRunSurvivesFullSocketBuffers(t *testing.T) {
 func TestRunTellsProgress(t *testing.T) {
 	s := startServer(t, "tcp4", echo)
 	c := config(s.address)
-	c.Duration = 1100 * time.Millisecond
+	c.Duration = 1900 * time.Millisecond // told of once in between, also if that is late
 	var told []load.Progress
 	if _, err := load.Run(t.Context(), c, func(p load.Progress) { told = append(told, p) }); err != nil {
 		t.Fatal(err)
@@ -284,7 +287,8 @@ func TestRunLeavesNothingBehind(t *testing.T) {
 	if _, err := load.Run(t.Context(), c, nil); err != nil {
 		t.Fatal(err)
 	}
-	goleak.VerifyNone(t, goroutines) // the server's goroutines close their side before they end
+	s.quiet(t)
+	goleak.VerifyNone(t, goroutines)
 	if after := descriptors(t); after > before {
 		t.Errorf("%d descriptors, %d before", after, before)
 	}

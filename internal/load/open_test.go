@@ -22,7 +22,12 @@ func TestOpenLoopSendsAtItsRate(t *testing.T) {
 		s := startServer(t, network, echo)
 		c := openConfig(s.address)
 		c.Connections, c.Duration = 3, 500*time.Millisecond
-		r, err := load.Run(t.Context(), c, nil)
+		began, lasted := time.Now(), time.Duration(0)
+		r, err := load.Run(t.Context(), c, func(p load.Progress) {
+			if p.Phase == load.Finishing && p.Elapsed == 0 {
+				lasted = time.Since(began)
+			}
+		})
 		if err := errors.Join(err, r.Err()); err != nil {
 			t.Fatal(err)
 		}
@@ -30,9 +35,9 @@ func TestOpenLoopSendsAtItsRate(t *testing.T) {
 			t.Errorf("%+v", r)
 		}
 		// What a busy machine delays is still due, and sent: in all the rate holds.
-		all, want := float64(r.Verified)/64, 2000*(c.WarmUp+c.Duration).Seconds()
-		if all < 0.9*want || all > 2*want {
-			t.Errorf("%v messages, want about %v", all, want)
+		all, want, most := float64(r.Verified)/64, 2000*(c.WarmUp+c.Duration).Seconds(), 2000*lasted.Seconds()+1
+		if all < 0.9*want || all > most {
+			t.Errorf("%v messages, want about %v, at most %v", all, want, most)
 		}
 	}
 }
@@ -67,21 +72,25 @@ func stalling(after int64, pause time.Duration) func(net.Conn) {
 // that saw it.
 func TestOpenLoopSeesAStall(t *testing.T) {
 	const pause = 300 * time.Millisecond
-	run := func(rate float64, depth int) load.Result {
+	run := func(rate float64, depth int, length time.Duration) load.Result {
 		s := startServer(t, "tcp4", stalling(100, pause))
 		c := openConfig(s.address)
-		c.Rate, c.Depth, c.WarmUp, c.Duration = rate, depth, 0, 2*pause
+		c.Rate, c.Depth, c.WarmUp, c.Duration = rate, depth, 0, length
 		r, err := load.Run(t.Context(), c, nil)
 		if err := errors.Join(err, r.Err()); err != nil {
 			t.Fatal(err)
 		}
 		return r
 	}
-	open := run(1000, 4) // the windows hold 16 of the 300 that become due in the pause
+	open := run(1000, 4, 2*pause) // the windows hold 16 of the 300 that become due in the pause
 	if open.Latency.P90 < pause/2 {
 		t.Errorf("the open loop saw %+v", open.Latency)
 	}
-	if closed := run(0, 1); closed.Latency.P99 > pause/2 {
+	closed := run(0, 1, 2*pause)
+	for length := 4 * pause; closed.Messages < 1000 && length < patience; length *= 2 {
+		closed = run(0, 1, length) // a busy machine has so few that four are more than one of a hundred
+	}
+	if closed.Latency.P99 > pause/2 {
 		t.Errorf("the closed loop saw %+v in %d messages", closed.Latency, closed.Messages)
 	}
 }

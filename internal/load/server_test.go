@@ -6,8 +6,43 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 )
+
+// Tests wait for events. The bound below only turns a hang into a failure.
+const patience = 20 * time.Second
+
+// until waits for a condition that nobody announces, such as a counter.
+func until(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not within %v", what, patience)
+		}
+		<-tick.C
+	}
+}
+
+// measured runs a load that lasts for length, and anew for ever longer while it has
+// counted nothing: on a busy machine nothing may come back in some milliseconds.
+func measured[R any](t *testing.T, length *time.Duration, run func() (R, error), counted func(R) int64) R {
+	t.Helper()
+	for {
+		r, err := run()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if counted(r) > 0 || *length >= patience {
+			return r
+		}
+		*length *= 8
+	}
+}
 
 // testServer runs serve on every connection that it accepts, each on a goroutine
 // of its own. The end of the test ends all of them.
@@ -18,6 +53,7 @@ type testServer struct {
 	mu       sync.Mutex
 	conns    []net.Conn
 	running  sync.WaitGroup
+	serving  atomic.Int64 // connections that are not closed
 }
 
 func startServer(t *testing.T, network string, serve func(net.Conn)) *testServer {
@@ -51,7 +87,9 @@ func startServer(t *testing.T, network string, serve func(net.Conn)) *testServer
 			s.mu.Lock()
 			s.conns = append(s.conns, c)
 			s.mu.Unlock()
+			s.serving.Add(1)
 			s.running.Go(func() {
+				defer s.serving.Add(-1)
 				defer c.Close()
 				serve(c)
 			})
@@ -69,6 +107,12 @@ func (s *testServer) stop() {
 	}
 	s.mu.Unlock()
 	s.running.Wait()
+}
+
+// quiet waits until the server has closed all connections that it has accepted.
+func (s *testServer) quiet(t *testing.T) {
+	t.Helper()
+	until(t, "no connection is served", func() bool { return s.serving.Load() == 0 })
 }
 
 // echo sends back what comes.
