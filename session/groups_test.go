@@ -990,13 +990,15 @@ func TestNothingGoesBehindFINOfOneWhoFallsBehind(t *testing.T) {
 		all.Go(func() { must(t, m.session.Close()) })
 		time.Sleep(others)
 		next <- struct{}{}
+		ended := make(chan struct{})
+		go func() { all.Wait(); close(ended) }()
 		select {
 		case <-held:
 			time.Sleep(others)
 			next <- struct{}{}
-		case <-time.After(100 * time.Millisecond): // nothing to tell the loop of
+		case <-ended: // nothing to tell the loop of
 		}
-		all.Wait()
+		<-ended
 		link.attend = nil
 		m.thaw()
 	}

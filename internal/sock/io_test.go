@@ -61,7 +61,11 @@ func TestSendFillsUp(t *testing.T) {
 				if n != 0 {
 					t.Errorf("EAGAIN with %d bytes", n)
 				}
-				if n, errno := Kernel().Sendv(p.server, [][]byte{chunk}); n != 0 || errno != unix.EAGAIN {
+				n, errno := Kernel().Sendv(p.server, [][]byte{chunk})
+				if n > 0 && errno == 0 {
+					continue // the peer's kernel has taken something meanwhile
+				}
+				if n != 0 || errno != unix.EAGAIN {
 					t.Errorf("Sendv = %d, %v, want EAGAIN", n, errno)
 				}
 				return
