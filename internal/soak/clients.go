@@ -257,7 +257,7 @@ func (c *crowd) settle() {
 	_ = await(ctx, func() bool { // what is under way then is told by the state
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		return c.state.open() == 0
+		return c.state.open() == 0 && c.state.Notify == c.state.Notified
 	})
 }
 

@@ -28,13 +28,13 @@ type sample struct {
 }
 
 // sample has the subject rest and looks at it. If it has a base, that is
-// waited for.
+// waited for, and so is that all agree: what one has counted another may be about to.
 func (x *subject) sample(ctx context.Context, within, plainP99 time.Duration) (got sample, st state, err error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	_ = await(ctx, func() bool { // a subject that does not come back is told by disagreements
-		got, _, err = x.look("state")
-		return err != nil || x.base == nil || got.settled(x.base)
+		got, st, err = x.look("state")
+		return err != nil || len(x.disagreements(got, st)) == 0
 	})
 	if err == nil {
 		got, st, err = x.look(rest)

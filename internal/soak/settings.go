@@ -43,18 +43,15 @@ func parseSettings(args []string, out io.Writer) (s settings, err error) {
 // stall is the servers' patience with peers that do not read.
 func (s settings) stall() time.Duration {
 	if s.small {
-		return time.Second
+		return 2 * time.Second
 	}
 	return 4 * time.Second
 }
 
-// frameTimeout is the same with frames that do not end.
-func (s settings) frameTimeout() time.Duration {
-	if s.small {
-		return 200 * time.Millisecond
-	}
-	return time.Second
-}
+// frameTimeout is the same with frames that do not end. It is not shorter where all is small:
+// on a busy machine a client may not get to go on with a frame, or to end, for some tenths of
+// a second, and is then taken for one that was to be closed for it.
+func (s settings) frameTimeout() time.Duration { return time.Second }
 
 // settle is how long a process may take to be back where it was: idle workers end one or
 // two seconds after their last work.

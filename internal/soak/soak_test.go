@@ -75,7 +75,7 @@ func TestLeakFailsTheSoak(t *testing.T) {
 		t.Run(leak, func(t *testing.T) {
 			t.Parallel()
 			var out strings.Builder
-			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute)
 			defer cancel()
 			lastly := &enough{Writer: &out, cycles: warmUpCycles + pointsMin + 2, stop: cancel}
 			v, err := soak(ctx, settings{duration: time.Hour, seed: 2, small: true, leak: leak}, lastly)
