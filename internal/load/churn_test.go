@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -49,6 +50,27 @@ func TestChurnCountsWholeLives(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// An answer counts with its life: those of lives that are over too late are not among the
+// answers of the measured time.
+func TestChurnAnswersAreThoseOfItsLives(t *testing.T) {
+	over := make(chan struct{})
+	s := startServer(t, "tcp4", func(c net.Conn) { echo(c); <-over })
+	var once sync.Once
+	c := churnConfig(s.address)
+	c.WarmUp = 0
+	r, err := load.Churn(t.Context(), c, func(p load.Progress) {
+		if p.Phase == load.Finishing {
+			once.Do(func() { close(over) })
+		}
+	})
+	if err := errors.Join(err, r.Err()); err != nil {
+		t.Fatal(err)
+	}
+	if r.All != 4 || r.Lives != 0 || r.Answer != (load.Latency{}) || r.Life != (load.Latency{}) {
+		t.Errorf("%+v; want four lives, none within the measured time", r)
 	}
 }
 

@@ -42,6 +42,7 @@ type life struct {
 	place   int
 	stage   stage
 	beganAt int64
+	answer  time.Duration // what it took until all of the message was back
 	message []byte
 	sent    int
 	got     int
@@ -224,9 +225,7 @@ func (d *churnDriver) compare(l *life, got []byte) {
 	if l.got < len(l.message) {
 		return
 	}
-	if d.phase == Measuring {
-		d.answers.record(time.Duration(d.now()-l.beganAt), 1)
-	}
+	l.answer = time.Duration(d.now() - l.beganAt)
 	if d.config.Reset {
 		d.finish(l)
 		return
@@ -242,6 +241,7 @@ func (d *churnDriver) finish(l *life) {
 	d.over++
 	if d.phase == Measuring {
 		d.measured++
+		d.answers.record(l.answer, 1)
 		d.whole.record(time.Duration(d.now()-l.beganAt), 1)
 	}
 	d.hangUp(&l.end, d.config.Reset)
