@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -118,11 +119,16 @@ func TestIdleClockStandsStillBehindAHandler(t *testing.T) {
 	const unread, idle = 64 << 10, 250 * time.Millisecond
 	data := patternBytes(1, 16<<20)
 	r := newSlowReader()
+	var first sync.Once
+	r.onOpen = func(s *session.Session) { first.Do(s.PauseRead) } // until it has something to read, it would be idle
 	v := serve(t, "tcp4", r.probe, pool, engine.WithLoops(1), engine.WithUnread(unread),
 		engine.WithIdleTimeout(idle), withSmallInput())
 	c, opened := v.open()
 	must(t, c.(*net.TCPConn).SetWriteBuffer(64<<10))
-	taken := writeUntilBlocked(t, c, data, func() bool { return opened.Stats().Unread > unread })
+	n, err := c.Write(data[:1])
+	must(t, err)
+	opened.ResumeRead()
+	taken := n + writeUntilBlocked(t, c, data[n:], func() bool { return opened.Stats().Unread > unread })
 	for range 2 { // each is there for an idle time that begins after the stall
 		other, _ := v.open()
 		mustEnd(t, other)

@@ -122,9 +122,7 @@ func clientQueues(t *testing.T, s setting) {
 	for i := 1; i < early; i += 2 {
 		until(t, "completions", func() bool { return told[i].Load() == 1 })
 	}
-	if got := v.engine.Stats().Queued; got != 0 {
-		t.Errorf("Stats.Queued is %d at the end", got)
-	}
+	until(t, "nothing queued", func() bool { return v.engine.Stats().Queued == 0 }) // whoever wrote the last line may not have counted it
 	d.mustBeRight(t)
 }
 

@@ -33,6 +33,15 @@ func mustReset(t *testing.T, c net.Conn) {
 	}
 }
 
+// stopped is a clock that tells the same time for ever.
+type stopped time.Time
+
+func (s stopped) Now() time.Time { return time.Time(s) }
+
+// timeless has no time pass, which would allow a peer to send more. No deadline comes, also
+// not by the system's clock: the time is later than any test ends.
+var timeless = engine.WithDeps(inject.Deps{Clock: stopped(time.Now().Add(24 * time.Hour))})
+
 // sendTooMuch sends three bytes that come back, and one that does not.
 func sendTooMuch(t *testing.T, _ *server, c stream, _ *session.Session) {
 	for range 3 {
@@ -83,7 +92,10 @@ var endings = []struct {
 	}},
 	{session.ReasonIdle, []engine.Option{engine.WithIdleTimeout(20 * time.Millisecond)},
 		func(t *testing.T, v *server, c stream, s *session.Session) {
-			mustEcho(t, c, "x")
+			_, err := io.WriteString(c, "x")
+			must(t, err)
+			s.ResumeRead() // everyReason has paused it
+			mustRead(t, c, "x")
 			mustEnd(t, c)
 		}},
 	{session.ReasonFirstMessage, []engine.Option{engine.WithFirstMessageTimeout(20 * time.Millisecond)},
@@ -116,8 +128,8 @@ var endings = []struct {
 		must(t, err)
 		mustEnd(t, c)
 	}},
-	{session.ReasonOverLimit, []engine.Option{engine.WithMessageRate(1, 3)}, sendTooMuch},
-	{session.ReasonOverLimit, []engine.Option{engine.WithByteRate(1, 3)}, sendTooMuch},
+	{session.ReasonOverLimit, []engine.Option{engine.WithMessageRate(1, 3), timeless}, sendTooMuch},
+	{session.ReasonOverLimit, []engine.Option{engine.WithByteRate(1, 3), timeless}, sendTooMuch},
 	{session.ReasonIOError, // of the kernel's, that no peer nearby can cause
 		[]engine.Option{engine.WithDeps(inject.Deps{Sockets: failingRecv{sock.Kernel(), syscall.EHOSTUNREACH}})},
 		func(t *testing.T, v *server, c stream, s *session.Session) {
@@ -141,6 +153,9 @@ func everyReason(t *testing.T, s setting) {
 					panic("as asked")
 				}
 				_ = s.Send(f.Bytes())
+			}
+			if e.reason == session.ReasonIdle {
+				p.onOpen = (*session.Session).PauseRead // it is idle from now on, unless it is not read
 			}
 			v := s.serve(t, p, e.opts...)
 			c, opened := v.open()

@@ -5,6 +5,7 @@ import (
 	"os"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 )
@@ -31,7 +32,13 @@ func takeBaseline(t testing.TB) baseline {
 
 func (b baseline) mustHold(t testing.TB) {
 	t.Helper()
-	if err := goleak.Find(b.goroutines); err != nil {
+	// It looks for half a second, which is not long for one that has yet to end.
+	deadline := time.Now().Add(patience)
+	err := goleak.Find(b.goroutines)
+	for err != nil && time.Now().Before(deadline) {
+		err = goleak.Find(b.goroutines)
+	}
+	if err != nil {
 		t.Errorf("goroutines left: %v", err)
 	}
 	if b.files < 0 {
