@@ -127,7 +127,7 @@ func TestIdleClockStandsStillBehindAHandler(t *testing.T) {
 	must(t, c.(*net.TCPConn).SetWriteBuffer(64<<10))
 	n, err := c.Write(data[:1])
 	must(t, err)
-	opened.ResumeRead()
+	must(t, opened.Post(opened.ResumeRead)) // after OnOpen
 	taken := n + writeUntilBlocked(t, c, data[n:], func() bool { return opened.Stats().Unread > unread })
 	for range 2 { // each is there for an idle time that begins after the stall
 		other, _ := v.open()

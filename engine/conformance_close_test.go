@@ -94,7 +94,7 @@ var endings = []struct {
 		func(t *testing.T, v *server, c stream, s *session.Session) {
 			_, err := io.WriteString(c, "x")
 			must(t, err)
-			s.ResumeRead() // everyReason has paused it
+			must(t, s.Post(s.ResumeRead)) // after OnOpen, in which everyReason pauses it
 			mustRead(t, c, "x")
 			mustEnd(t, c)
 		}},
