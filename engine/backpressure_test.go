@@ -89,7 +89,10 @@ func TestBackpressureReachesTheSender(t *testing.T) {
 	c, opened := v.open()
 	must(t, c.(*net.TCPConn).SetWriteBuffer(64<<10))
 
-	taken := writeUntilBlocked(t, c, data, func() bool { return opened.Stats().Unread > unread })
+	n, err := c.Write(data[:1])
+	must(t, err)
+	await(t, "the handler", r.gate.entered) // which takes from what is unread
+	taken := n + writeUntilBlocked(t, c, data[n:], func() bool { return opened.Stats().Unread > unread })
 	t.Logf("of %d KiB the peer could write %d KiB, %d of them wait for the handler",
 		len(data)>>10, taken>>10, opened.Stats().Unread>>10)
 	if taken > most {
@@ -103,7 +106,7 @@ func TestBackpressureReachesTheSender(t *testing.T) {
 	}
 
 	close(r.gate.open)
-	_, err := c.Write(data[taken:])
+	_, err = c.Write(data[taken:])
 	must(t, err)
 	must(t, c.CloseWrite())
 	v.awaitClose(session.ReasonPeerClosed)
@@ -128,6 +131,7 @@ func TestIdleClockStandsStillBehindAHandler(t *testing.T) {
 	n, err := c.Write(data[:1])
 	must(t, err)
 	must(t, opened.Post(opened.ResumeRead)) // after OnOpen
+	await(t, "the handler", r.gate.entered)
 	taken := n + writeUntilBlocked(t, c, data[n:], func() bool { return opened.Stats().Unread > unread })
 	for range 2 { // each is there for an idle time that begins after the stall
 		other, _ := v.open()
