@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -122,16 +121,15 @@ func TestIdleClockStandsStillBehindAHandler(t *testing.T) {
 	const unread, idle = 64 << 10, 250 * time.Millisecond
 	data := patternBytes(1, 16<<20)
 	r := newSlowReader()
-	var first sync.Once
-	r.onOpen = func(s *session.Session) { first.Do(s.PauseRead) } // until it has something to read, it would be idle
+	clock := newLateClock()
 	v := serve(t, "tcp4", r.probe, pool, engine.WithLoops(1), engine.WithUnread(unread),
-		engine.WithIdleTimeout(idle), withSmallInput())
+		engine.WithIdleTimeout(idle), engine.WithDeps(inject.Deps{Sockets: smallInput{sock.Kernel()}, Clock: clock}))
 	c, opened := v.open()
 	must(t, c.(*net.TCPConn).SetWriteBuffer(64<<10))
 	n, err := c.Write(data[:1])
 	must(t, err)
-	must(t, opened.Post(opened.ResumeRead)) // after OnOpen
 	await(t, "the handler", r.gate.entered)
+	clock.start() // until now it would have been idle
 	taken := n + writeUntilBlocked(t, c, data[n:], func() bool { return opened.Stats().Unread > unread })
 	for range 2 { // each is there for an idle time that begins after the stall
 		other, _ := v.open()

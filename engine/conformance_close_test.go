@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -41,6 +43,28 @@ func (s stopped) Now() time.Time { return time.Time(s) }
 // timeless has no time pass, which would allow a peer to send more. No deadline comes, also
 // not by the system's clock: the time is later than any test ends.
 var timeless = engine.WithDeps(inject.Deps{Clock: stopped(time.Now().Add(24 * time.Hour))})
+
+// lateClock stands still until it is started, so that no deadline comes before what the test
+// does first.
+type lateClock struct {
+	began   time.Time
+	started atomic.Pointer[time.Time]
+}
+
+func newLateClock() *lateClock { return &lateClock{began: time.Now()} }
+
+// start does nothing when called again.
+func (c *lateClock) start() {
+	now := time.Now()
+	c.started.CompareAndSwap(nil, &now)
+}
+
+func (c *lateClock) Now() time.Time {
+	if started := c.started.Load(); started != nil {
+		return c.began.Add(time.Since(*started))
+	}
+	return c.began
+}
 
 // sendTooMuch sends three bytes that come back, and one that does not.
 func sendTooMuch(t *testing.T, _ *server, c stream, _ *session.Session) {
@@ -92,10 +116,7 @@ var endings = []struct {
 	}},
 	{session.ReasonIdle, []engine.Option{engine.WithIdleTimeout(20 * time.Millisecond)},
 		func(t *testing.T, v *server, c stream, s *session.Session) {
-			_, err := io.WriteString(c, "x")
-			must(t, err)
-			must(t, s.Post(s.ResumeRead)) // after OnOpen, in which everyReason pauses it
-			mustRead(t, c, "x")
+			mustEcho(t, c, "x") // no time passes before that
 			mustEnd(t, c)
 		}},
 	{session.ReasonFirstMessage, []engine.Option{engine.WithFirstMessageTimeout(20 * time.Millisecond)},
@@ -147,17 +168,18 @@ var endings = []struct {
 func everyReason(t *testing.T, s setting) {
 	for _, e := range endings {
 		t.Run(e.reason.String(), func(t *testing.T) {
-			p := newProbe()
+			p, clock, opts := newProbe(), newLateClock(), slices.Clone(e.opts)
 			p.onMessage = func(s *session.Session, f session.Frame) {
+				defer clock.start()
 				if string(f.Bytes()) == "panic" {
 					panic("as asked")
 				}
 				_ = s.Send(f.Bytes())
 			}
 			if e.reason == session.ReasonIdle {
-				p.onOpen = (*session.Session).PauseRead // it is idle from now on, unless it is not read
+				opts = append(opts, engine.WithDeps(inject.Deps{Clock: clock}))
 			}
-			v := s.serve(t, p, e.opts...)
+			v := s.serve(t, p, opts...)
 			c, opened := v.open()
 			ctx := opened.Context()
 			e.act(t, v, c, opened)
