@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -258,7 +259,8 @@ func TestListenDuringStop(t *testing.T) {
 		before := takeBaseline(t)
 		e, err := engine.New(engine.WithLoops(2), engine.WithLogger(engine.NoLog{}))
 		must(t, err)
-		go e.Stop()
+		var stop sync.WaitGroup
+		stop.Go(e.Stop)
 		l, err := e.Listen("tcp", "127.0.0.1:0", newEcho())
 		switch {
 		case err == nil:
@@ -269,6 +271,7 @@ func TestListenDuringStop(t *testing.T) {
 			t.Errorf("Listen: %v, want nil or ErrStopped", err)
 		}
 		must(t, e.Close())
+		stop.Wait()
 		if n := e.Stats().Sessions; n != 0 {
 			t.Errorf("%d sessions after Close, want 0", n)
 		}
