@@ -34,8 +34,8 @@ func TestFault02ScarcityAtAccept(t *testing.T) {
 			mustEcho(t, healthy, "x")
 			until(t, "accepts at rest", func() bool { return v.engine.Stats().Sessions == 1 })
 
+			began := time.Now()  // an acceptor that was not at rest yet begins at once
 			script.add(errno, 5) // 10, 20, 40, 80 and 160 ms
-			began := time.Now()
 			c := v.dial()
 			mustEcho(t, healthy, "unhurt")
 			mustEcho(t, c, "accepted in the end")

@@ -504,12 +504,12 @@ func (p *pinger) OnPing(s *session.Session) {
 // goes on answering for it, and even accepts. The heartbeat notices, again and again; when
 // the host goes on, so does the client.
 func TestFault12StoppedHost(t *testing.T) {
-	const interval = 100 * time.Millisecond
-	v := launch(t, engine.WithLoops(1), engine.WithHeartbeat(interval, 2))
+	const interval, missed = 50 * time.Millisecond, 20 // a busy host may be late, by less than a second
+	v := launch(t, engine.WithLoops(1), engine.WithHeartbeat(interval, missed))
 	process := startChild(t, "echo")
 	answers := make(chan string, 1)
 	p := &pinger{HandlerFunc: func(_ *session.Session, f session.Frame) {
-		if text := string(f.Bytes()); strings.HasSuffix(text, "hello") {
+		if text := string(f.Bytes()); strings.Contains(text, "hello") { // a ping's echo may come with it
 			answers <- text
 		}
 	}}
@@ -517,7 +517,7 @@ func TestFault12StoppedHost(t *testing.T) {
 	c := v.clientFor(&host{network: "tcp4", address: process.line(t)}, p, quick,
 		engine.OnDisconnect(func(_ *engine.Client, err error) { ends <- err }))
 	must(t, c.Connect(t.Context()))
-	until(t, "the host answers", func() bool { return p.pings.Load() >= 3 })
+	until(t, "the host answers", func() bool { return p.pings.Load() > missed })
 	if len(ends) > 0 {
 		t.Fatalf("it has ended: %v", <-ends)
 	}
@@ -529,7 +529,7 @@ func TestFault12StoppedHost(t *testing.T) {
 			t.Fatalf("it ended because of %v, want the heartbeat", err)
 		}
 		if i == 0 {
-			t.Logf("noticed after %v, with an interval of %v", time.Since(began).Round(time.Millisecond), interval)
+			t.Logf("noticed after %v, with %d intervals of %v", time.Since(began).Round(time.Millisecond), missed, interval)
 		}
 	}
 	must(t, process.Process.Signal(syscall.SIGCONT))
