@@ -165,46 +165,6 @@ func TestFault08ExitLeavesNothingUndone(t *testing.T) {
 	v.shutdown()
 }
 
-// TestFault08ExitsDoNotNest: handlers that all end their goroutine, where the executor has no
-// room for another worker before the one that ends is gone, do not pile up on its stack.
-func TestFault08ExitsDoNotNest(t *testing.T) {
-	const tasks = 100
-	v := serve(t, "tcp4", newProbe(), pool, engine.WithLoops(1), engine.WithExecutor(make(places, 1)))
-	c, opened := v.open()
-	depths := make(chan int, tasks)
-	for range tasks {
-		must(t, opened.Post(func() {
-			depths <- runtime.Callers(0, make([]uintptr, 10000))
-			runtime.Goexit()
-		}))
-	}
-	first := await(t, "a task", depths)
-	for range tasks - 1 {
-		if depth := await(t, "a task", depths); depth > 2*first {
-			t.Fatalf("a task runs %d calls deep, the first one ran %d", depth, first)
-		}
-	}
-	mustEcho(t, c, "it goes on")
-	must(t, c.Close())
-	v.shutdown()
-}
-
-// places is an executor of so many goroutines.
-type places chan struct{}
-
-func (s places) TrySubmit(task func()) bool {
-	select {
-	case s <- struct{}{}:
-	default:
-		return false
-	}
-	go func() {
-		defer func() { <-s }()
-		task()
-	}()
-	return true
-}
-
 // spawner is an executor without a bound.
 type spawner struct{}
 

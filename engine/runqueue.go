@@ -201,12 +201,12 @@ func (q *runQueue) finish(at int, again bool) {
 
 // lose is the end of a worker whose goroutine a handler has ended (runtime.Goexit).
 // The session goes on with another one; if there is no room for it, as this one still has
-// its own, with one beside the executor's, which goes back there after its stint.
+// its own, with this one before it ends.
 func (q *runQueue) lose(at int) {
 	q.finish(at, true)
 	q.leave(at)
 	if !q.executor.TrySubmit(q.work) {
-		go q.drain()
+		q.drain()
 	}
 }
 
