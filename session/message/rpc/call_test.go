@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -344,7 +345,10 @@ func TestDeadlock(t *testing.T) {
 				return nil, nil
 			})
 			c.ask(t.Context(), msg("hold", ""))
-			c.flow()
+			for len(ended) == 0 { // the call is in flight a moment before it is sent
+				c.flow()
+				runtime.Gosched()
+			}
 			if e := (*RemoteError)(nil); !errors.As(<-ended, &e) {
 				t.Errorf("Call on another goroutine: %v", err)
 			}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net"
 	"net/netip"
-	"runtime"
 	"sync"
 	"syscall"
 	"testing"
@@ -57,13 +56,9 @@ func newEnd(t testing.TB, p *Peer) *end {
 		if e.reason == nil {
 			e.close()
 		}
-		for range 10_000_000 { // until those whose calls have ended by their contexts have found it closed
-			if e.shared.Pool.Stats().InUse == 0 {
-				return
-			}
-			runtime.Gosched()
-		}
-		t.Errorf("buffers left: %+v", e.shared.Pool.Stats())
+		// The test's context has ended, and so do its calls, on goroutines of their own: one that
+		// is just sending its cancel gives its buffer back when it is done.
+		until(t, "buffers given back", func() bool { return e.shared.Pool.Stats().InUse == 0 })
 	})
 	return e
 }
@@ -256,6 +251,20 @@ func await(t testing.TB, ended chan outcome) outcome {
 
 // patience only turns a hang into a failure.
 const patience = 30 * time.Second
+
+// until waits for a condition that nobody announces.
+func until(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not within %v", what, patience)
+		}
+		<-tick.C
+	}
+}
 
 func waiting(t testing.TB, ended chan outcome) {
 	t.Helper()

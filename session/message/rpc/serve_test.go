@@ -612,7 +612,7 @@ func TestPlaceOfLaterThatIsAnsweredTwice(t *testing.T) {
 	a := <-left
 	err := a.reply(func([]byte) error {
 		close(answering)
-		for end := time.Now().Add(time.Second); time.Now().Before(end); runtime.Gosched() { // until the handler's answer is refused
+		for end := time.Now().Add(patience); time.Now().Before(end); runtime.Gosched() { // until the handler's answer is refused
 			a.line.mu.Lock()
 			apart := a.apart
 			a.line.mu.Unlock()

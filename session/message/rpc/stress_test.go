@@ -49,6 +49,7 @@ type stress struct {
 	calls   int
 	client  *rpc.Peer
 	clients *engine.Engine
+	servers []*rpc.Peer
 
 	address string
 	done    []atomic.Uint32 // by number: how often the server did it
@@ -103,6 +104,7 @@ func (x *stress) serve() *engine.Engine {
 		<-r.Context().Done()
 		return reply, nil
 	})
+	x.servers = append(x.servers, p)
 	e := x.setting.launch(x.t)
 	if x.address == "" {
 		x.address = x.setting.listen(x.t, e, p)
@@ -138,10 +140,25 @@ func (x *stress) run() {
 	x.serve()
 	all.Wait()
 	until(x.t, "all calls ended", func() bool { return x.total() == int64(x.calls) })
-	x.check()
+	st := x.client.Stats() // before the pings of settle
+	x.settle(clients)
+	x.check(st)
 	x.t.Logf("%d calls took %v: %d answered, %d cancelled, %d in doubt, %d unsent; %d were carried out", x.calls,
 		time.Since(began).Round(time.Millisecond), x.outcomes[answered].Load(), x.outcomes[cancelled].Load(),
 		x.outcomes[inDoubt].Load(), x.outcomes[unsent].Load(), x.carriedOut())
+}
+
+// settle waits until the servers have carried out what they ever will: calls that were
+// cancelled may still be on their way, and come before a ping.
+func (x *stress) settle(clients []*engine.Client) {
+	ctx, cancel := context.WithTimeout(x.t.Context(), patience)
+	defer cancel()
+	for _, c := range clients {
+		until(x.t, "a pong", func() bool { _, err := x.client.Ping(ctx, c); return err == nil })
+	}
+	for _, p := range x.servers {
+		until(x.t, "all places are free", func() bool { return p.Stats().Serving == 0 })
+	}
 }
 
 func (x *stress) total() (n int64) {
@@ -235,7 +252,7 @@ func (x *stress) end(n int, reply *message.Message, err error) {
 	}
 }
 
-func (x *stress) check() {
+func (x *stress) check(st rpc.Stats) {
 	var sum int64
 	for n := range x.calls {
 		done, ended := x.done[n].Load(), x.ended[n].Load()
@@ -258,7 +275,6 @@ func (x *stress) check() {
 	if x.outcomes[answered].Load() == 0 || x.outcomes[cancelled].Load() == 0 || x.outcomes[unsent].Load() == 0 {
 		x.t.Error("some outcome has not been seen")
 	}
-	st := x.client.Stats()
 	if st.Answered != uint64(x.outcomes[answered].Load()) || st.Failed != 0 || st.InDoubt != uint64(x.outcomes[cancelled].Load()+x.outcomes[inDoubt].Load()) {
 		x.t.Errorf("the peer counted %+v", st)
 	}
