@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os/exec"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -111,6 +112,14 @@ func TestH2load(t *testing.T) {
 	})
 }
 
+// writerRests tells whether a goroutine with which net/http's client writes requests has
+// nothing to do. If it has not noticed 50 ms after the end of an answer that its request is
+// written, the client does not use the connection again. Nobody is told.
+func writerRests() bool {
+	all := make([]byte, 1<<20)
+	return strings.Contains(string(all[:runtime.Stack(all, true)]), "[select]:\nnet/http.(*persistConn).writeLoop(")
+}
+
 // TestHTTPClient has net/http's client dial with the engine, too.
 func TestHTTPClient(t *testing.T) {
 	everyMode(t, func(t *testing.T, opts []engine.Option) {
@@ -123,6 +132,7 @@ func TestHTTPClient(t *testing.T) {
 			body := string(noise(100_000))
 			answer, err := client.Post(url, "application/octet-stream", strings.NewReader(body))
 			must(t, err)
+			until(t, "the request is written", writerRests)
 			got, err := io.ReadAll(answer.Body)
 			must(t, err)
 			must(t, answer.Body.Close())
