@@ -64,7 +64,7 @@ func checkPolicyRow(t *testing.T, out string, policy session.SlowPolicy) {
 func TestInterruptEndsDemoFanout(t *testing.T) {
 	for _, at := range []string{"20 sessions$", "at a fixed rate$", "all read$", "not read: close$", "not read: conflate$"} {
 		t.Run(at, func(t *testing.T) {
-			p := start(t, "demo", "-fanout", "20", "-t", "600ms") // or it ends before the signal comes
+			p := startInStep(t, "demo", "-fanout", "20", "-t", "600ms")
 			p.await(at)
 			if err := syscall.Kill(-p.Process.Pid, syscall.SIGINT); err != nil {
 				t.Fatal(err)

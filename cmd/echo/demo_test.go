@@ -50,7 +50,7 @@ func TestInterruptEndsDemo(t *testing.T) {
 			phase = "1h"
 		}
 		t.Run(at, func(t *testing.T) {
-			p := start(t, "demo", "-t", phase)
+			p := startInStep(t, "demo", "-t", phase)
 			p.await(at)
 			// As the terminal does it: to the whole group.
 			if err := syscall.Kill(-p.Process.Pid, syscall.SIGINT); err != nil {

@@ -189,6 +189,13 @@ func TestStuckReader(t *testing.T) {
 				w.say(32)
 				st = getStats(t, p.debug).Engine
 			}
+			if policy != session.CloseSlow {
+				// Its loop may be behind that of the other one, and would find it reading again.
+				awaitStats(t, p.debug, func(st engine.Stats) bool {
+					g := st.GroupSent
+					return g.Delivered+g.Dropped+uint64(g.Queued) == 2*g.Published
+				})
+			}
 			got := make(chan []uint32, 1)
 			go func() { got <- hear(stuck) }() // from here on it reads
 			if policy == session.CloseSlow {

@@ -66,21 +66,49 @@ type running struct {
 
 func start(t *testing.T, args ...string) *running {
 	t.Helper()
-	p := &running{Cmd: command(t, args...), t: t}
-	p.Stderr = &p.errs
+	p := prepare(t, args...)
 	out, err := p.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.lines = bufio.NewScanner(out)
-	if err := p.Start(); err != nil {
+	p.begin(out)
+	return p
+}
+
+// startInStep is start of a program that does not get far ahead of what is read of it: it
+// has not ended when a line is seen that it writes long before its last ones, however late
+// that is.
+func startInStep(t *testing.T, args ...string) *running {
+	t.Helper()
+	p := prepare(t, args...)
+	r, w, err := stepPipe()
+	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	t.Cleanup(func() { r.Close() })
+	defer w.Close() // the program has it
+	p.Stdout = w
+	p.begin(bufio.NewReaderSize(r, 64<<10)) // all of a packet at once; the rest would be lost
+	return p
+}
+
+func prepare(t *testing.T, args ...string) *running {
+	t.Helper()
+	p := &running{Cmd: command(t, args...), t: t}
+	p.Stderr = &p.errs
+	return p
+}
+
+func (p *running) begin(out io.Reader) {
+	p.t.Helper()
+	p.lines = bufio.NewScanner(out)
+	if err := p.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() {
 		_ = p.Process.Kill() // it has ended, unless the test failed
 		_ = p.Wait()
 	})
-	return p
 }
 
 // await reads lines until one matches, and returns its first group.
