@@ -63,7 +63,7 @@ func (s *scene) fillMemory(idle int) {
 	flood := pick(s.options, 6*time.Second, 4*time.Second)
 	began := time.Now()
 	close(begin)
-	for s.server.alive() && time.Since(began) < flood {
+	for s.server.alive() && (time.Since(began) < flood || s.stepsToCome(idle > memoryFew) && time.Since(began) < 4*flood) {
 		time.Sleep(settleStep)
 	}
 	st := s.state()
@@ -81,6 +81,16 @@ func (s *scene) fillMemory(idle int) {
 	ok := s.until(settleMax, func() bool { return echoes(s.hello.Address, memoryLeft) == nil })
 	s.see("a new connection was served %v after they had left", round(time.Since(free)))
 	s.require(ok, "no new connection is served")
+}
+
+// stepsToCome tells whether there are steps of weir's ladder that must be seen and have not
+// been. How soon they come is the garbage collector's affair.
+func (s *scene) stepsToCome(many bool) bool {
+	if !s.kind.weir {
+		return false
+	}
+	st := s.state()
+	return st.counter("Memory", "AcceptStops") == 0 || many && (st.counter("Memory", "IdleDropped") == 0 || st.counter("Memory", "FattestClosed") == 0)
 }
 
 // checkSteps wants each step of weir's ladder in its counters and its log. Where the idle
