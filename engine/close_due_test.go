@@ -106,6 +106,53 @@ func TestWriteEndsBetweenMarkAndClose(t *testing.T) {
 	w.wantReason(t, session.ReasonPeerReset)
 }
 
+// A write of another goroutine takes the error of a reset, and before it has told so the
+// loop reads what looks like FIN. The session ends because of the reset all the same.
+func TestResetThatAWriteTakes(t *testing.T) {
+	w := &watcher{}
+	st := newStage(t, WithMode(Inline), WithLoops(1))
+	c := st.connect(w)
+	s, socket := c.session.Load(), st.sockets.of(c)
+	st.loop.turn()
+	st.loop.sockets = &duringSend{stageSockets: st.sockets, do: func() {
+		socket.fin = true // as reads say when the error has been taken
+		st.tell(c, poller.Readable|poller.HangUp)
+		for range 3 {
+			st.loop.turn()
+		}
+	}}
+	socket.refuse = syscall.ECONNRESET
+	if err := s.Send([]byte("message")); err != nil {
+		t.Fatal(err)
+	}
+	st.pass(time.Second)
+	w.wantReason(t, session.ReasonPeerReset)
+}
+
+// The same with FIN: it is noticed when the write is over.
+func TestFINDuringAWrite(t *testing.T) {
+	w := &watcher{}
+	st := newStage(t, WithMode(Inline), WithLoops(1))
+	c := st.connect(w)
+	s, socket := c.session.Load(), st.sockets.of(c)
+	st.loop.turn()
+	st.loop.sockets = &duringSend{stageSockets: st.sockets, do: func() {
+		socket.fin = true
+		st.tell(c, poller.Readable)
+		for range 3 {
+			st.loop.turn()
+		}
+	}}
+	if err := s.Send([]byte("message")); err != nil {
+		t.Fatal(err)
+	}
+	st.pass(time.Second)
+	w.wantReason(t, session.ReasonPeerClosed)
+	if got := string(socket.output); got != "message" || socket.finOut != 1 {
+		t.Errorf("sent %q and %d FINs", got, socket.finOut)
+	}
+}
+
 // duringSend does something once while a write is in the kernel.
 type duringSend struct {
 	*stageSockets

@@ -35,6 +35,9 @@ func (l *loop) read(c *conn) {
 			c.flags &^= readable
 			l.settle(c, c.drive().Broken(errno))
 			return
+		case n == 0 && c.drive().Writing():
+			l.listReady(c) // a write takes the error of a reset, and this looks like FIN until it has told
+			return
 		case n == 0:
 			c.flags |= sawFIN
 			l.settle(c, c.drive().PeerClosed())

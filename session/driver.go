@@ -153,6 +153,13 @@ func (d Driver) Run(shared *transport.Shared) (again bool) {
 	return again
 }
 
+// Writing tells whether somebody is just writing to the kernel.
+func (d Driver) Writing() bool {
+	d.s.mu.Lock()
+	defer d.s.mu.Unlock()
+	return d.s.flags&writing != 0
+}
+
 // PeerClosed tells that the peer sent FIN, after everything it sent was
 // delivered.
 func (d Driver) PeerClosed() transport.Status {
