@@ -25,7 +25,7 @@ func (l *loop) depart() {
 	}
 	if n := len(d.ids); n > 0 {
 		d.gap = l.engine.options.spread / time.Duration(n)
-		d.began = l.now.Add(d.gap * time.Duration(l.index) / time.Duration(len(l.engine.loops))) // loops take turns
+		d.began = l.clock.Now().Add(d.gap * time.Duration(l.index) / time.Duration(len(l.engine.loops))) // loops take turns
 	}
 	l.departure = d
 	l.sendNextAway()

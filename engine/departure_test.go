@@ -35,6 +35,31 @@ func TestDrainSpread(t *testing.T) {
 	}
 }
 
+// The turn in which a loop learns that it is to stop may have taken longer than the spread:
+// the sessions' turns are counted from when it learns.
+func TestDrainSpreadAfterALongTurn(t *testing.T) {
+	const conns, spread = 10, time.Second
+	st := newStage(t, WithDrainSpread(spread), WithLinger(time.Hour))
+	var all []*stageSocket
+	for range conns {
+		all = append(all, st.sockets.of(st.connect(silent)))
+	}
+	st.pass(time.Second)
+	st.loop.poll()
+	st.clock.set(st.clock.Now().Add(10 * spread)) // in a handler
+	st.engine.Stop()
+	st.loop.takeMail()
+	st.loop.turn() // notices the time
+	st.loop.turn()
+	gone := 0
+	for _, c := range all {
+		gone += c.finOut
+	}
+	if gone > 1 {
+		t.Errorf("%d of %d sessions have been sent away at once", gone, conns)
+	}
+}
+
 // The loop wakes when it is a session's turn, and for nothing else.
 func TestDrainSpreadWakesInTime(t *testing.T) {
 	const conns, spread = 5, time.Second
