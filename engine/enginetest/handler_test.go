@@ -171,7 +171,7 @@ func (t *track) enter() (leave func()) {
 	}
 	t.inHandler, t.enteredAt = true, t.sim.now
 	return func() {
-		t.inHandler = false
+		t.inHandler, t.handled = false, 0
 		t.sim.watch.took(t.sim, t.sim.now.Sub(t.enteredAt))
 	}
 }

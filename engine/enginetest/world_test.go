@@ -53,6 +53,7 @@ type track struct {
 	speech    speech // what the client sends, if it is frames
 	largest   int    // message in bytes
 	messages  int
+	handled   int // bytes of the message that a handler is seeing
 	out       outlet
 
 	stays        []*stay // in groups, in the order of joining
@@ -182,6 +183,7 @@ func (t *track) message(p []byte) {
 	}
 	t.messages++
 	t.delivered += wire
+	t.handled = wire
 	s.intake.checkMessage(t)
 	if t.delivered > t.peer.sent {
 		s.failf("%s: more is delivered than was sent", t)
@@ -339,7 +341,8 @@ func (t *track) memory() (limit int64) {
 		limit = t.sim.readSize * int64(t.messages)
 	}
 	if t.sim.pooled {
-		limit += 2*t.sim.readSize + int64(4*(t.peer.sent-t.delivered)+512) // what its strand has, and what its handler sees
+		limit += t.sim.readSize + int64(4*(t.peer.sent-t.delivered)+512) // what its strand has
+		limit += max(t.sim.readSize, int64(4*t.handled+512))             // what its handler sees
 	}
 	for _, f := range t.retained {
 		limit += int64(4*f.Len() + 512)
