@@ -3,6 +3,8 @@ package engine_test
 import (
 	"testing"
 	"time"
+
+	"github.com/weirnet/weir/internal/wait"
 )
 
 // Tests wait for events. The bound below only turns a hang into a failure.
@@ -22,15 +24,7 @@ func await[T any](t testing.TB, what string, c <-chan T) (v T) {
 // until waits for a condition that nobody announces, such as a counter.
 func until(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within %v", what, patience)
-		}
-		<-tick.C
-	}
+	wait.Until(t, patience, what, holds)
 }
 
 // must fails the test on an error.

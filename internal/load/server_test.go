@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/weirnet/weir/internal/wait"
 )
 
 // Tests wait for events. The bound below only turns a hang into a failure.
@@ -17,15 +19,7 @@ const patience = 20 * time.Second
 // until waits for a condition that nobody announces, such as a counter.
 func until(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within %v", what, patience)
-		}
-		<-tick.C
-	}
+	wait.Until(t, patience, what, holds)
 }
 
 // measured runs a load that lasts for length, and anew for ever longer while it has

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/weirnet/weir/engine"
+	"github.com/weirnet/weir/internal/wait"
 	"github.com/weirnet/weir/session/netconn"
 )
 
@@ -107,15 +108,7 @@ func openFiles() int {
 // until waits for a condition that nobody announces.
 func until(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within %v", what, patience)
-		}
-		<-tick.C
-	}
+	wait.Until(t, patience, what, holds)
 }
 
 // await returns the next value from c.

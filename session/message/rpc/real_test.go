@@ -10,6 +10,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/weirnet/weir/engine"
+	"github.com/weirnet/weir/internal/wait"
 	"github.com/weirnet/weir/session"
 	"github.com/weirnet/weir/session/frame"
 	"github.com/weirnet/weir/session/message"
@@ -144,15 +145,7 @@ func await[T any](t testing.TB, what string, c <-chan T) (v T) {
 // until waits for a condition that nobody announces, such as a counter.
 func until(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within %v", what, patience)
-		}
-		<-tick.C
-	}
+	wait.Until(t, patience, what, holds)
 }
 
 func must(t testing.TB, err error) {

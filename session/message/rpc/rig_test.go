@@ -12,6 +12,7 @@ import (
 	"github.com/weirnet/weir/buffer"
 	"github.com/weirnet/weir/internal/sock"
 	"github.com/weirnet/weir/internal/transport"
+	"github.com/weirnet/weir/internal/wait"
 	"github.com/weirnet/weir/session"
 	"github.com/weirnet/weir/session/frame"
 	"github.com/weirnet/weir/session/message"
@@ -255,15 +256,7 @@ const patience = 30 * time.Second
 // until waits for a condition that nobody announces.
 func until(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within %v", what, patience)
-		}
-		<-tick.C
-	}
+	wait.Until(t, patience, what, holds)
 }
 
 func waiting(t testing.TB, ended chan outcome) {
