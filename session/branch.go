@@ -1,6 +1,7 @@
 package session
 
 import (
+	"math"
 	"slices"
 
 	"github.com/weirnet/weir/internal/sock"
@@ -73,6 +74,10 @@ const (
 	// microseconds each, the loop's other sessions wait for about a millisecond.
 	givesPerTurn = 128
 
+	// movesPerTurn is how many joins and leaves are carried out in a turn, at some tenths of a
+	// microsecond each.
+	movesPerTurn = 1024
+
 	// keptOrders is how long a list of orders may be that is kept for the next turn.
 	keptOrders = 1024
 )
@@ -80,11 +85,15 @@ const (
 // run is the branch's errand. On the loop.
 func (b *branch) run() {
 	defer b.tally.add(b.stream.room)
-	for gives := givesPerTurn; b.batch.messages > 0 || b.prepare(); b.finish() {
+	gives, moves := givesPerTurn, movesPerTurn
+	for b.batch.messages > 0 || b.prepare(&moves) {
 		if gives = b.giveAll(gives); gives < 0 {
-			b.stream.room.all.shared.Leave(b.loop, &b.errand) // the others first
-			return
+			break
 		}
+		b.finish()
+	}
+	if b.batch.messages > 0 || b.next < len(b.taken) {
+		b.stream.room.all.shared.Leave(b.loop, &b.errand) // the others first
 	}
 }
 
@@ -99,11 +108,29 @@ func (b *branch) workOff() {
 		return
 	}
 	defer b.tally.add(room)
-	for b.reached < until && (b.batch.messages > 0 || b.prepare()) {
+	moves := math.MaxInt
+	for b.reached < until && (b.batch.messages > 0 || b.prepare(&moves)) {
 		b.giveAll(len(b.members))
 		b.finish()
 	}
 	room.all.shared.Leave(b.loop, &b.errand) // to take what has come meanwhile, or come to rest
+}
+
+// conclude works off what was ordered before the end of a stay, and that. It comes before
+// whatever has it called, and what it meets itself comes before it, so it ends. On the loop.
+func (b *branch) conclude(m *membership) {
+	if m.over {
+		return
+	}
+	room := b.stream.room
+	defer b.tally.add(room)
+	for !m.over {
+		if one := 1; b.batch.messages > 0 || b.prepare(&one) {
+			b.giveAll(len(b.members))
+			b.finish()
+		}
+	}
+	room.all.shared.Leave(b.loop, &b.errand)
 }
 
 // giveAll gives the batch to the members who have not been given it, but to so many at
@@ -126,9 +153,10 @@ func (b *branch) giveAll(most int) int {
 	return most
 }
 
-// prepare makes the next batch of what was ordered, and carries out what comes before.
-// It reports false if there is none.
-func (b *branch) prepare() bool {
+// prepare makes the next batch of what was ordered, and carries out the joins and leaves
+// before it, of which it takes those from moves. It reports false if there is none, or
+// there are no moves left.
+func (b *branch) prepare(moves *int) bool {
 	for b.batch.messages == 0 {
 		if b.next == len(b.taken) && !b.take() {
 			return false
@@ -139,6 +167,10 @@ func (b *branch) prepare() bool {
 				if b.batch.messages > 0 {
 					break
 				}
+				if *moves == 0 {
+					return false
+				}
+				*moves--
 				b.enter(o.join)
 				b.part(o.leave)
 				continue
@@ -188,6 +220,10 @@ func (b *branch) take() bool {
 func (b *branch) enter(m *membership) {
 	if m == nil || m.over {
 		return
+	}
+	if old := m.after; old != nil {
+		m.after = nil
+		old.branch.conclude(old)
 	}
 	m.place = int32(len(b.members))
 	b.members = append(b.members, m)

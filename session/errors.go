@@ -22,7 +22,8 @@ var (
 	// It is errors.ErrUnsupported, too.
 	ErrNotSupported = fmt.Errorf("session: %w", errors.ErrUnsupported)
 
-	// ErrMailboxFull: too many tasks or completions wait.
+	// ErrMailboxFull: too many tasks or completions wait, or times that the session has
+	// left a group.
 	ErrMailboxFull = errors.New("session: mailbox full")
 
 	// ErrUnreadFull is the cause of a close for ReasonOverLimit: sessions hold as much

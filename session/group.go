@@ -48,8 +48,9 @@ func (g *Group) enter(make bool) *room {
 
 // Join makes s a member: it gets what is published from now on, until Leave or its
 // end, framed by the codec that it has now. It may be in any number of groups. Joining
-// twice does nothing. The error is ErrClosed, ErrNotConnected before OnOpen, or
-// ErrGroupConfig.
+// twice does nothing. The error is ErrClosed, ErrNotConnected before OnOpen, ErrGroupConfig,
+// or ErrMailboxFull when s has left groups so often that its loop, which is late, has yet
+// to learn of 4096 times.
 func (g *Group) Join(s *Session) error { return g.JoinAfter(s, nil) }
 
 // JoinAfter is Join that first calls snapshot, during which nothing is published to

@@ -645,6 +645,111 @@ func TestGroupForgetsCodecs(t *testing.T) {
 	}
 }
 
+// Who joins and leaves faster than its loop gets to know is refused, and costs so much only.
+func TestJoinsAreBounded(t *testing.T) {
+	h := newHall(t, session.GroupConfig{}, 1)
+	g, other := h.groups.Group("g"), h.groups.Group("other")
+	m := h.join(g, 1)[0]
+	must(t, other.Join(m.session))
+	var err error
+	n := 0
+	for ; err == nil && n < 100_000; n++ {
+		must(t, g.Leave(m.session))
+		err = g.Join(m.session)
+	}
+	wantError(t, "Join", err, session.ErrMailboxFull)
+	if n > 5000 {
+		t.Errorf("refused after %d times", n)
+	}
+	wantError(t, "Join of another one", h.groups.Group("third").Join(m.session), session.ErrMailboxFull)
+	wantError(t, "Leave", g.Leave(m.session), session.ErrNotMember)
+	must(t, other.Leave(m.session)) // it may always leave
+	h.run()
+	must(t, g.Join(m.session))
+	h.publish(g, "here again")
+	h.wantTook(m, "here again")
+}
+
+// A loop that has many joins and leaves to learn of does other things in between.
+func TestTurnLearnsOfSoManyMoves(t *testing.T) {
+	h := newHall(t, session.GroupConfig{}, 1)
+	g := h.groups.Group("g")
+	all := h.join(g, 20)
+	must(t, g.Send([]byte("first,")))
+	for range 1000 {
+		for _, m := range all {
+			must(t, g.Leave(m.session))
+			must(t, g.Join(m.session))
+		}
+	}
+	must(t, g.Send([]byte("last")))
+	turns := 1
+	for h.errands[0].RunAll(); !h.errands[0].Empty(); turns++ {
+		h.errands[0].RunAll()
+	}
+	if turns < 4 {
+		t.Errorf("40000 moves in %d turns", turns)
+	}
+	for _, m := range all {
+		h.wantTook(m, "first,last")
+	}
+}
+
+// Who joins again with another codec, or after the group was empty, is given everything of the
+// stay before first, however many turns that takes.
+func TestStaysFollowEachOther(t *testing.T) {
+	t.Run("another codec", func(t *testing.T) {
+		h := newHall(t, session.GroupConfig{}, 1)
+		g := h.groups.Group("g")
+		all := h.join(g, 300)
+		must(t, g.Send([]byte("first\n")))
+		for _, m := range all[100:200] { // two turns are needed for the first message
+			must(t, g.Leave(m.session))
+			m.session.SetCodec(frame.Lines())
+			must(t, g.Join(m.session))
+		}
+		must(t, g.Send([]byte("second")))
+		for _, m := range all[150:200] {
+			must(t, g.Leave(m.session))
+			m.session.SetCodec(nil)
+			must(t, g.Join(m.session))
+		}
+		must(t, g.Send([]byte("third")))
+		h.run()
+		for i, m := range all {
+			want := "first\nsecondthird"
+			switch {
+			case i >= 100 && i < 150:
+				want = "first\nsecond\nthird\n"
+			case i >= 150 && i < 200:
+				want = "first\nsecond\nthird"
+			}
+			h.wantTook(m, want)
+		}
+		wantStats(t, g.Stats(), session.GroupStats{Members: 300, Published: 3, Delivered: 900})
+	})
+	t.Run("another room", func(t *testing.T) {
+		h := newHall(t, session.GroupConfig{}, 1)
+		g := h.groups.Group("g")
+		all := h.join(g, 300)
+		for i := range 3 {
+			must(t, g.Send([]byte{'0' + byte(i)}))
+			for _, m := range all {
+				must(t, g.Leave(m.session))
+			}
+			for _, m := range slices.Backward(all) { // those come first whom the stay before comes to last
+				must(t, g.Join(m.session))
+			}
+		}
+		must(t, g.Send([]byte("3")))
+		h.run()
+		for _, m := range all {
+			h.wantTook(m, "0123")
+		}
+		wantStats(t, statsOf(h), session.GroupStats{Members: 300, Published: 4, Delivered: 1200})
+	})
+}
+
 // Loops that are far behind have publishers wait, or be refused.
 func TestPublishToLoopsThatAreBehind(t *testing.T) {
 	h := newHall(t, session.GroupConfig{}, 1)

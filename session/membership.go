@@ -21,9 +21,10 @@ type membership struct {
 	cut bool // another stay began with a snapshot: what was not given is out of date; guarded by the session's lock
 
 	// The loop's.
-	place  int32 // index in the branch's members; -1 before and after
-	over   bool  // it gets no more
-	passed int   // of the excepts, how many were passed over
+	place  int32       // index in the branch's members; -1 before and after
+	over   bool        // it gets no more
+	after  *membership // an earlier stay on another branch, to be over before this one begins; nil: none
+	passed int         // of the excepts, how many were passed over
 	behind *backlog
 
 	// Of OnLag; any goroutine.
@@ -32,8 +33,14 @@ type membership struct {
 	told    bool        // what was told last; on the strand only
 }
 
-// nowhere is the place of one that its branch does not have.
-const nowhere = -1
+const (
+	// nowhere is the place of one that its branch does not have.
+	nowhere = -1
+
+	// leavingMax is how many stays of a session may be over without its loop knowing. Each
+	// takes some 300 bytes until then.
+	leavingMax = 4096
+)
 
 // extra is what few sessions have.
 type extra struct {
@@ -41,7 +48,7 @@ type extra struct {
 	quota   quota           // where it is limited what peers send
 	rtt     time.Duration   // of SetRTT
 	groups  []*membership   // in the order of joining; guarded by the session's lock
-	leaving []*membership   // those that are over, and not yet for the loop; likewise
+	leaving []*membership   // those that are over, and not yet for the loop, in the order of leaving; likewise
 	lagging []*membership   // those behind; the loop's
 	lost    Lost            // for the attendant
 	readsOn bool            // of KeepReading
@@ -55,7 +62,8 @@ func (s *Session) more() *extra {
 	return s.extra
 }
 
-// enrol adds m to the session's groups, unless it is ending.
+// enrol adds m to the session's groups, unless it is ending, or comes and goes faster than
+// its loop gets to know.
 func (s *Session) enrol(m *membership) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -66,7 +74,18 @@ func (s *Session) enrol(m *membership) error {
 		return ErrClosed
 	}
 	x := s.more()
+	if len(x.leaving) >= leavingMax {
+		return ErrMailboxFull
+	}
 	x.groups = append(x.groups, m)
+	for _, old := range slices.Backward(x.leaving) {
+		if m.branch.stream.room.isOf(old) {
+			if old.branch != m.branch {
+				m.after = old
+			}
+			break
+		}
+	}
 	return nil
 }
 
@@ -86,7 +105,13 @@ func (s *Session) strike(m *membership) {
 func (s *Session) left(m *membership) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.extra.leaving = slices.DeleteFunc(s.extra.leaving, func(other *membership) bool { return other == m })
+	x := s.extra
+	if i := slices.Index(x.leaving, m); i >= 0 { // mostly the first
+		x.leaving = slices.Delete(x.leaving, i, i+1)
+	}
+	if len(x.leaving) == 0 {
+		x.leaving = nil
+	}
 }
 
 // cutShort ends earlier stays in a room, or in the one of the same name before it, at
@@ -98,7 +123,7 @@ func (s *Session) cutShort(r *room) {
 		return
 	}
 	for _, m := range s.extra.leaving {
-		if other := m.branch.stream.room; other.all == r.all && other.name == r.name {
+		if r.isOf(m) {
 			m.cut = true
 		}
 	}

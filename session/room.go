@@ -154,6 +154,13 @@ func (r *room) expel(m *membership) {
 	r.mu.Unlock()
 }
 
+// isOf tells whether m is, or was, a stay in the group that the room belongs to: in this one, or
+// one of the same name before it.
+func (r *room) isOf(m *membership) bool {
+	other := m.branch.stream.room
+	return other.all == r.all && other.name == r.name
+}
+
 func (r *room) remove(m *membership) {
 	delete(r.members, m.session)
 	m.until = m.branch.total
