@@ -87,7 +87,7 @@ func (x *clients) stop() {
 // abandoned do not end.
 func (x *clients) await() {
 	patience := clientPatience
-	if x.engine.handlers() > 0 {
+	if _, running := x.engine.handlers(); running > 0 {
 		patience = 0
 	}
 	timer := time.NewTimer(patience)

@@ -307,8 +307,10 @@ func (e *Engine) Stop() { e.command(orderDrain) }
 // Shutdown stops accepting, lets every session write what is queued and send
 // FIN, all at once or as WithDrainSpread says, and waits for the peers to do the same. When ctx ends before that, what
 // is left is aborted, and the error says how many sessions that were, and wraps
-// the cause of ctx, and ErrAbandoned if handlers have not returned shortly after. Any other error is why the engine failed before. It must not be
-// called from a handler (ErrDeadlock). More than one call is harmless.
+// the cause of ctx. It then waits for handlers as long as they get on: not once none has begun or
+// returned for 50 ms, and a second at most. If any are left the error wraps ErrAbandoned, too. Any
+// other error is why the engine failed before. It must not be called from a handler (ErrDeadlock).
+// More than one call is harmless.
 func (e *Engine) Shutdown(ctx context.Context) error {
 	if e.onLoop() || e.onWorker() || e.clients.caller() != nil {
 		return ErrDeadlock
@@ -321,7 +323,7 @@ func (e *Engine) Shutdown(ctx context.Context) error {
 	}
 	left := e.count()
 	e.command(orderAbort)
-	abandoned := e.abandonAfter(abandonGrace)
+	abandoned := e.abandonAfter(abandonGrace, abandonLimit)
 	if left == 0 {
 		return errors.Join(abandoned, e.result())
 	}
@@ -338,7 +340,7 @@ func (e *Engine) Close() error {
 		return ErrDeadlock
 	}
 	e.command(orderAbort)
-	return errors.Join(e.abandonAfter(e.options.drain), e.result())
+	return errors.Join(e.abandonAfter(e.options.drain, e.options.drain), e.result())
 }
 
 // ListenAndServe makes an engine that listens on address for h and serves until

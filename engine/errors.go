@@ -23,7 +23,8 @@ var (
 	ErrDeadlock = session.ErrDeadlock
 
 	// ErrAbandoned: Shutdown or Close did not wait any longer for handlers that did
-	// not return. Their sessions are closed; OnClose is called when they return.
+	// not return, and sessions whose handlers wait for the workers that these hold. All
+	// sessions are closed; OnClose is called when handlers return.
 	ErrAbandoned = errors.New("engine: handlers abandoned")
 
 	// ErrUnsupported: weir has no poller for this system. It wraps

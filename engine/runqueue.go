@@ -42,6 +42,19 @@ type seat struct {
 	looked  uint64           // the run that slow saw last
 }
 
+// mark tells what a seat's worker does, by a number of the run and one of what the handlers
+// have done: another after each of them. It is given what it told before.
+func (at seat) mark(before [2]uint64) [2]uint64 {
+	if at.session == nil {
+		return [2]uint64{at.run}
+	}
+	done, _, ok := session.Drive(at.session, transport.Key{}).Done()
+	if !ok && before[0] == at.run {
+		done = before[1] // nobody knows better
+	}
+	return [2]uint64{at.run, done}
+}
+
 // standing is what a worker has that has no seat yet.
 const standing = -1
 

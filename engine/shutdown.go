@@ -124,7 +124,7 @@ func (l *loop) sendAway(c *conn) {
 func (l *loop) finished() bool {
 	return l.obeyed != orderRun && l.engine.openAcceptors.Load() == 0 && l.engine.placing.Load() == 0 &&
 		l.live.Load() == 0 && l.mail.conns.Load() == nil && l.mail.errands.Empty() &&
-		(l.queue == nil || l.obeyed == orderAbandon || len(l.due) == 0 && !l.queue.busy())
+		(l.queue == nil || len(l.due) == 0 && (!l.queue.busy() || l.obeyed == orderAbandon && l.queue.staffed()))
 }
 
 // end releases what the loop owns. Counts on descriptors that are still held are

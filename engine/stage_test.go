@@ -99,6 +99,9 @@ func (st *stage) pass(d time.Duration) {
 func (st *stage) end() {
 	st.engine.command(orderAbort)
 	for range 100 {
+		if st.ended() {
+			break
+		}
 		if st.loop.finished() {
 			st.loop.end()
 			st.engine.loopEnded()
@@ -111,6 +114,16 @@ func (st *stage) end() {
 	}
 	if n := st.engine.pool.Stats().InUse; n != 0 {
 		st.t.Errorf("%d bytes of buffers left", n)
+	}
+}
+
+// ended tells whether the loop has run by itself, and has ended.
+func (st *stage) ended() bool {
+	select {
+	case <-st.engine.ended:
+		return true
+	default:
+		return false
 	}
 }
 

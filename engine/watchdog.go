@@ -202,11 +202,7 @@ func (d *watchdog) lookAtWorkers(l *loop, w *vigil, now time.Time) {
 			*run = watch{}
 			continue
 		}
-		done, _, ok := session.Drive(seat.session, transport.Key{}).Done()
-		if !ok && run.mark[0] == seat.run {
-			done = run.mark[1] // nobody knows better
-		}
-		run.see([2]uint64{seat.run, done}, now)
+		run.see(seat.mark(run.mark), now)
 		if run.stuck(d.limit, now) {
 			s := seat.session
 			d.engine.log.blockedHandler(s.ID(), now.Sub(run.since), func() string { return stackOfHandlers(s) })

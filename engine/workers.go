@@ -49,9 +49,18 @@ func WithOverload(p Overload) Option {
 	}
 }
 
-// abandonGrace is how long a shutdown whose time is up waits for handlers to
-// return.
-const abandonGrace = 50 * time.Millisecond
+const (
+	// abandonGrace is how long a shutdown whose time is up waits for a handler to return,
+	// or for another to begin.
+	abandonGrace = 50 * time.Millisecond
+
+	// abandonLimit is how long it waits for all of them, while they do.
+	abandonLimit = time.Second
+
+	// abandonLooks is how many looks there are within the grace. All must have seen the
+	// same: a program that was stopped as a whole is not blamed.
+	abandonLooks = 10
+)
 
 // makeWorkers makes those who run handlers.
 func (e *Engine) makeWorkers() (err error) {
@@ -67,43 +76,76 @@ func (e *Engine) makeWorkers() (err error) {
 // abandoned, and are not waited for any longer.
 func (e *Engine) stopWorkers() {
 	e.overseer.stop()
+	_, running := e.handlers()
 	switch {
 	case e.executor == nil:
-	case e.handlers() > 0:
+	case running > 0:
 		e.executor.stop(0)
 	default:
 		e.executor.stop(abandonGrace)
 	}
 }
 
-// abandonAfter waits for the end of the engine, and after d without the handlers
-// that still run, which the error tells. They find their sessions closed.
-func (e *Engine) abandonAfter(d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-e.ended:
-		return nil
-	case <-timer.C:
-	}
-	left := e.handlers()
-	e.command(orderAbandon)
-	<-e.ended
-	if left == 0 {
-		return nil
-	}
-	return fmt.Errorf("%w: %d handlers did not return within %v", ErrAbandoned, left, d)
-}
-
-// handlers is how many run on workers.
-func (e *Engine) handlers() (n int) {
-	for _, l := range e.loops {
-		if l.queue != nil {
-			_, running := l.queue.depth()
-			n += running
+// abandonAfter waits for the end of the engine while handlers get on: until for a grace
+// none has begun and none has returned, and at most until the limit. The error tells what
+// is left then: handlers that run, which find their sessions closed, and what waits behind
+// them.
+func (e *Engine) abandonAfter(grace, limit time.Duration) error {
+	began := time.Now()
+	seen := make(progress, len(e.loops))
+	seen.note(e)
+	for quiet := 0; quiet < abandonLooks && time.Since(began) < limit; quiet++ {
+		select {
+		case <-e.ended:
+			return nil
+		case <-time.After(grace / abandonLooks):
+		}
+		if seen.note(e) || e.count() > 0 { // loops that have yet to close sessions will have handlers begin
+			quiet = -1
 		}
 	}
-	return n
+	e.command(orderAbandon)
+	<-e.ended
+	waiting, running := e.handlers()
+	if waiting+running == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: %d handlers did not return within %v, and %d sessions wait for theirs",
+		ErrAbandoned, running, time.Since(began).Round(time.Millisecond), waiting)
+}
+
+// progress is what somebody saw of the handlers last: a mark for each worker, by loop and
+// seat.
+type progress [][][2]uint64
+
+// note looks at the handlers, and tells whether any has begun or returned since the last
+// look.
+func (p progress) note(e *Engine) (moved bool) {
+	for i, l := range e.loops {
+		if l.queue == nil {
+			continue
+		}
+		for n, at := range l.queue.seated(nil) {
+			if n == len(p[i]) {
+				p[i] = append(p[i], [2]uint64{})
+			}
+			mark := at.mark(p[i][n])
+			moved = moved || mark != p[i][n]
+			p[i][n] = mark
+		}
+	}
+	return moved
+}
+
+// handlers is how many sessions wait for workers, and the handlers of how many run there.
+func (e *Engine) handlers() (waiting, running int) {
+	for _, l := range e.loops {
+		if l.queue != nil {
+			w, r := l.queue.depth()
+			waiting, running = waiting+w, running+r
+		}
+	}
+	return waiting, running
 }
 
 // handlersRest is told when no handler of the loop's sessions has anything left to
