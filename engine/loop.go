@@ -317,12 +317,9 @@ func (l *loop) closeMarked() {
 // 7. Hand over.
 func (l *loop) handOver() {
 	if len(l.due) > 0 {
-		ok := l.queue.add(l.due)
+		l.queue.add(l.due)
 		clear(l.due)
 		l.due = l.due[:0]
-		if !ok {
-			l.overloaded.Store(true)
-		}
 		l.engine.overseer.rouse()
 	}
 	if l.overloaded.Load() && l.overloaded.Swap(false) {

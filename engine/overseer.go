@@ -11,8 +11,9 @@ import (
 // is busy:
 //
 //  1. closely, every millisecond, while sessions wait for workers: it asks for more
-//     where those at work do not get on, since their handlers block, and has written
-//     what slow handlers have sent so far, to their peers and to groups
+//     where there is none, or those at work do not get on, since their handlers block;
+//     tells the loop if the executor has no room; and has written what slow handlers have
+//     sent so far, to their peers and to groups
 //  2. slowly while handlers or loops are at work: see watchdog.go; or while memory is
 //     scarce: see memory.go
 //  3. it sleeps while all loops do and no handler runs

@@ -130,7 +130,7 @@ func newAnts(t *testing.T, size int, nonblocking bool) *ants.Pool {
 // soon as there is one.
 func TestRejectClosesWhatFindsNoWorker(t *testing.T) {
 	g, p := newGate(), newProbe()
-	p.onOpen = func(*session.Session) { g.pass() } // a message could find the worker that opened on its way back to the pool, and no other
+	p.onOpen = func(*session.Session) { g.pass() }
 	v := serve(t, "tcp4", p, pool, engine.WithLoops(1), engine.WithPoolSize(1), engine.WithOverload(engine.Reject))
 	v.dial()
 	await(t, "a handler that blocks", g.entered)

@@ -17,7 +17,9 @@ import (
 // up its own session only.
 //
 // There is one worker while it keeps up, more if many sessions wait, and still
-// more when the overseer sees that those who are there do not get on.
+// more when the overseer sees that those who are there do not get on. Only the overseer,
+// too, says that the executor has no room: a worker that has found nothing more to do
+// gives up its place here before the executor has it back.
 type runQueue struct {
 	shared   *transport.Shared
 	executor Executor
@@ -78,14 +80,14 @@ func newRunQueue(shared *transport.Shared, executor Executor, done func()) *runQ
 	return q
 }
 
-// add has sessions run, and asks for workers. It reports false if sessions wait
-// and the executor refuses to run any worker.
-func (q *runQueue) add(due []*session.Session) bool {
+// add has sessions run, and asks for workers. If the executor refuses them the overseer
+// asks again.
+func (q *runQueue) add(due []*session.Session) {
 	q.mu.Lock()
 	q.waiting.Put(due...)
 	want := min((q.waiting.Len()+perWorker-1)/perWorker, maxWorkers) - q.workers
 	q.mu.Unlock()
-	return want <= 0 || q.hire(want) || q.staffed()
+	q.hire(want)
 }
 
 // staffed tells whether there is any worker.
