@@ -10,6 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/panjf2000/ants/v2"
+
 	"github.com/weirnet/weir/session"
 )
 
@@ -198,6 +200,38 @@ func TestWaitForHandlersIsBounded(t *testing.T) {
 		if n := closed.Load(); n != sessions {
 			t.Errorf("%d sessions got their OnClose in the end, want %d", n, sessions)
 		}
+	})
+}
+
+// A user's pool is busy with other work. What runs without it in the end is waited for, too.
+func TestShutdownWaitsForWhatRunsWithoutThePool(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pool, err := ants.NewPool(1, ants.WithNonblocking(true))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer pool.Release()
+		st := newStage(t, WithMode(Pool), WithLoops(1), WithPool(pool), WithWatchdog(0), WithMemoryLimit(0))
+		closed := make(chan struct{}, 1)
+		st.connect(closer{closed: func() {
+			time.Sleep(abandonGrace / 2)
+			closed <- struct{}{}
+		}})
+		st.loop.turn() // opens it
+		synctest.Wait()
+		busy := make(chan struct{})
+		defer close(busy)
+		if err := pool.Submit(func() { <-busy }); err != nil {
+			t.Fatal(err)
+		}
+		st.live(0)
+		if _, err := st.expire(); !errors.Is(err, context.Canceled) || errors.Is(err, ErrAbandoned) {
+			t.Errorf("Shutdown: %v; want context.Canceled, and nobody abandoned", err)
+		}
+		if len(closed) != 1 {
+			t.Error("it returned before OnClose had")
+		}
+		time.Sleep(abandonGrace) // who was left comes to his end
 	})
 }
 

@@ -54,7 +54,8 @@ type feeder struct {
 	tasks chan func()
 	quit  chan struct{} // closed when the engine has ended
 	ended chan struct{}
-	mu    sync.RWMutex // nothing is put into tasks once quit is closed
+	rest  sync.WaitGroup // tasks that run without the pool
+	mu    sync.RWMutex   // nothing is put into tasks once quit is closed
 }
 
 // feederBacklog is how many tasks wait for a user's pool before it counts as
@@ -96,13 +97,14 @@ func (f *feeder) TrySubmit(task func()) bool {
 // the pool: it was promised to, and sessions wait for their OnClose.
 func (f *feeder) feed() {
 	defer close(f.ended)
+	defer f.rest.Wait()
 	for {
 		select {
 		case task := <-f.tasks:
 			f.submit(task)
 		case <-f.quit:
 			for len(f.tasks) > 0 {
-				go (<-f.tasks)()
+				f.rest.Go(<-f.tasks)
 			}
 			return
 		}
@@ -122,13 +124,14 @@ func (f *feeder) submit(task func()) {
 		select {
 		case <-retry.C:
 		case <-f.quit:
-			go task()
+			f.rest.Go(task)
 			return
 		}
 	}
 }
 
-// stop ends the feeder. If the pool holds it up it ends when that lets it go.
+// stop ends the feeder, and waits for what runs without the pool. If the pool holds it up
+// it ends when that lets it go.
 func (f *feeder) stop(patience time.Duration) {
 	f.mu.Lock()
 	close(f.quit)
