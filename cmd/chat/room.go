@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -20,6 +21,9 @@ import (
 // The lock keeps together what belongs together: a message is numbered, remembered and
 // published, or somebody is given what is remembered and joins, and nothing comes
 // between. Publishing does not wait for readers, so the lock is never held for long.
+//
+// What is remembered is the truth. If it cannot be published, because the engine's loops
+// are far behind, everybody is treated as a slow reader of said.
 type room struct {
 	name     string
 	said     *session.Group
@@ -148,7 +152,13 @@ func (r *room) say(s *session.Session, name string, q request) error {
 		r.history = slices.Delete(r.history, 0, old)
 		r.forget(from)
 	}
-	return r.said.Send(line(e))
+	if err := r.said.Send(line(e)); err != nil {
+		// ErrBufferFull. Who got the next message, and not this one, would not notice the gap.
+		// Those who are closed get nothing any more, and come back for it; so does the speaker,
+		// to whom an error would be wrong: what it says has been taken.
+		r.said.Kick(fmt.Errorf("%w: %w", session.ReasonSlowConsumer, err))
+	}
+	return nil
 }
 
 // who returns the names of those who are there, and how many more there are.
