@@ -125,10 +125,8 @@ func TestCompareEndToEnd(t *testing.T) {
 	if out, err := exec.Command("git", "rev-parse", "--verify", "HEAD").CombinedOutput(); err != nil {
 		t.Skipf("not in a clone: %s", out)
 	}
-	before, err := exec.Command("git", "worktree", "list").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
+	directory := t.TempDir() // others may compare in this clone at the same time
+	t.Setenv("TMPDIR", directory)
 	var out, log strings.Builder
 	args := strings.Fields("compare -cells 1x64x1 -rounds 2 -round-duration 20ms -warm-up 5ms -out " + filepath.Join(t.TempDir(), "c") + " HEAD")
 	if code := run(args, strings.NewReader(""), &out, &log); code != 0 {
@@ -139,9 +137,9 @@ func TestCompareEndToEnd(t *testing.T) {
 			t.Errorf("%q is missing in\n%s", want, out.String())
 		}
 	}
-	after, err := exec.Command("git", "worktree", "list").Output()
-	if err != nil || strings.Contains(string(after), "weir-compare-") {
-		t.Errorf("worktrees before:\n%s\nafter:\n%s%v", before, after, err)
+	trees, err := exec.Command("git", "worktree", "list").Output()
+	if err != nil || strings.Contains(string(trees), directory) {
+		t.Errorf("worktrees are\n%s%v", trees, err)
 	}
 	if code := run([]string{"compare", "no-such-commit"}, strings.NewReader(""), io.Discard, &log); code != 1 {
 		t.Errorf("exit code %d for a commit that is not there", code)

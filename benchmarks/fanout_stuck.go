@@ -22,6 +22,10 @@ import (
 // says what it has got.
 const stuckSilence = 300 * time.Millisecond
 
+// stuckPatience is how long the subscriber is asked again while it lacks the last message,
+// and has not been closed: a server that stands still is silent, too.
+const stuckPatience = 5 * time.Second
+
 // The three measurements.
 const (
 	reading      = "reading"
@@ -104,11 +108,21 @@ func (b *fanoutBench) withReader(ctx context.Context, t *target, c fanoutCell, s
 	}
 	s.Grown = after.Resident - before.Resident
 	resumeProcess(reader.Process())
-	if s.Read, err = reader.Report(stuckSilence); err != nil {
+	if s.Read, err = readOut(reader.Report, s.Others.Sent); err != nil {
 		return s, err
 	}
 	s.Fate = fate(s.Read, s.Others.Sent)
 	return s, nil
+}
+
+// readOut is what a subscriber has got in the end of a hub that has sent so many messages.
+func readOut(report func(silence time.Duration) (load.FanRead, error), sent int64) (r load.FanRead, err error) {
+	for late := time.Now().Add(stuckPatience); ; {
+		r, err = report(stuckSilence)
+		if err != nil || r.Closed || r.Broken || r.Next >= sent || time.Now().After(late) {
+			return r, err
+		}
+	}
 }
 
 // fate says what a hub that has sent so many messages did with a subscriber.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/weirnet/weir/internal/load"
@@ -107,6 +108,41 @@ func TestFateSaysWhatBecameOfTheStream(t *testing.T) {
 	if got := fate(load.FanRead{Messages: 9, Next: 9}, 10); got != "missed messages" {
 		t.Errorf("without the last: %q", got)
 	}
+}
+
+// Silence is no end as long as the last message has not come: the server, or the reader, may
+// stand still. It is one when that takes too long.
+func TestStuckReaderIsReadOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, test := range map[string]struct {
+			says []load.FanRead // the last one for good
+			want string
+		}{
+			"at once":       {[]load.FanRead{{Next: 10}}, "got everything"},
+			"late":          {[]load.FanRead{{Next: -1}, {Next: 4}, {Next: 10}}, "got everything"},
+			"closed late":   {[]load.FanRead{{Next: 4}, {Next: 4}, {Next: 4, Closed: true}}, "was closed"},
+			"without last":  {[]load.FanRead{{Next: 4}, {Next: 9}}, "missed messages"},
+			"without first": {[]load.FanRead{{Next: 4, Missing: 3}, {Next: 10, Missing: 3}}, "missed messages"},
+			"broken":        {[]load.FanRead{{Next: 4, Broken: true}}, "got a broken stream"},
+		} {
+			began, asked := time.Now(), 0
+			got, err := readOut(func(silence time.Duration) (load.FanRead, error) {
+				time.Sleep(silence)
+				asked++
+				return test.says[min(asked, len(test.says))-1], nil
+			}, 10)
+			if err != nil || fate(got, 10) != test.want || asked < len(test.says) {
+				t.Errorf("%s: asked %d times, it has %+v, %v; want %q", name, asked, got, err, test.want)
+			}
+			if took := time.Since(began); took > stuckPatience+stuckSilence {
+				t.Errorf("%s: it was asked for %v", name, took)
+			}
+		}
+		broken := errors.New("broken")
+		if _, err := readOut(func(time.Duration) (load.FanRead, error) { return load.FanRead{}, broken }, 10); !errors.Is(err, broken) {
+			t.Errorf("got %v", err)
+		}
+	})
 }
 
 func TestStuckSummaryTakesCompleteRounds(t *testing.T) {

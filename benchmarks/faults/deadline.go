@@ -151,14 +151,13 @@ func awaitEnds(conns []*net.TCPConn, latest time.Time) (end peersEnd) {
 			fds = append(fds, unix.PollFd{Fd: int32(fd), Events: unix.POLLRDHUP})
 		})
 	}
-	for end.open = len(fds); end.open > 0; {
-		patience := time.Until(latest)
-		if patience <= 0 {
-			break
-		}
-		if _, err := unix.Poll(fds, int(patience.Milliseconds())+1); err != nil {
+	late := false
+	for end.open = len(fds); end.open > 0 && !late; {
+		patience := max(time.Until(latest), 0)
+		if _, err := unix.Poll(fds, int((patience + time.Millisecond - 1).Milliseconds())); err != nil {
 			continue // interrupted
 		}
+		late = patience == 0 // once more, then: those that have ended meanwhile are not open
 		for i, fd := range fds {
 			if fd.Revents != 0 {
 				fds[i] = unix.PollFd{Fd: -1}

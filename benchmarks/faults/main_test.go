@@ -185,8 +185,13 @@ func TestAwaitEnds(t *testing.T) {
 		end(peer)
 		ours = append(ours, c)
 	}
-	if got := awaitEnds(ours, time.Now().Add(50*time.Millisecond)); got.open != 1 || got.last.IsZero() {
-		t.Errorf("%d are still open, the last ended at %v; want 1", got.open, got.last)
+	if got := awaitEnds(ours[:2], time.Now().Add(30*time.Second)); got.open != 0 || got.last.IsZero() {
+		t.Errorf("%d are still open, the last ended at %v; want none", got.open, got.last)
+	}
+	for _, patience := range []time.Duration{50 * time.Millisecond, 0, -time.Second} { // who is late looks all the same
+		if got := awaitEnds(ours, time.Now().Add(patience)); got.open != 1 || got.last.IsZero() {
+			t.Errorf("within %v %d are still open, the last ended at %v; want 1", patience, got.open, got.last)
+		}
 	}
 }
 

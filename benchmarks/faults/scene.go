@@ -245,11 +245,15 @@ func (s *scene) stopAll() {
 	}
 }
 
+// measureBefore measures for a while, and longer if the healthy clients have had no turn yet.
 func (s *scene) measureBefore() {
 	time.Sleep(s.warmUp())
 	s.mark()
-	time.Sleep(s.before())
-	s.Before, _ = s.mark()
+	s.until(settleMax, func() bool {
+		time.Sleep(s.before())
+		s.Before, _ = s.mark()
+		return s.Before.Count > 0 || !s.probe.alive()
+	})
 }
 
 // mark asks the healthy clients what they measured since the last mark.
