@@ -107,6 +107,7 @@ func (l *loop) pause(c *conn, st transport.Status) {
 		c.beatAt, c.beats = c.activeAt, 0
 		c.drive().FrameFrom(uint32(c.activeAt))
 		l.schedule(c)
+		l.timeFrame(c) // what waits behind the pause is cut only when handlers have been there
 		l.listReady(c)
 	}
 }
