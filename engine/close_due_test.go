@@ -316,6 +316,39 @@ func TestTaskExitsWithinAnErrand(t *testing.T) {
 	}
 }
 
+// A task ends the loop's goroutine while a session is given more than it may send at once: it
+// is not read on before it may send again.
+func TestTaskExitsWhileThrottled(t *testing.T) {
+	shown := 0
+	w := &watcher{message: func(_ *session.Session, f session.Frame) { shown += f.Len() }}
+	st := newStage(t, WithThrottle(), WithByteRate(1000, 1000))
+	c := st.connect(w)
+	st.turnApart()
+	socket := st.sockets.of(c)
+	if err := c.session.Load().Post(runtime.Goexit); err != nil {
+		t.Fatal(err)
+	}
+	socket.input = make([]byte, 3000)
+	st.tell(c, poller.Readable)
+	st.turnApart()
+	if len(socket.input) > 0 || !st.loop.interrupted {
+		t.Fatalf("%d bytes were not read; interrupted: %v", len(socket.input), st.loop.interrupted)
+	}
+	socket.input = make([]byte, 10)
+	st.turnApart()
+	if len(socket.input) == 0 {
+		t.Error("read on at once")
+	}
+	st.pass(time.Second)
+	if len(socket.input) == 0 {
+		t.Error("read on after a second")
+	}
+	st.pass(2 * time.Second)
+	if len(socket.input) > 0 || shown != 3010 {
+		t.Errorf("never read on: %d bytes were shown", shown)
+	}
+}
+
 // headExits is a codec that ends the goroutine once.
 type headExits struct {
 	frame.Codec

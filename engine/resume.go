@@ -73,6 +73,9 @@ func (l *loop) relist() {
 		}
 		c.flags &^= listed | dirty
 		c.flags |= readable | mustDrain
+		if c.flags&ending == 0 && c.drive().Look()&(transport.Paused|transport.Throttled|transport.Full) != 0 {
+			c.flags |= paused // as its status says when the mail is taken
+		}
 		l.listReady(c)
 		l.listDirty(c)
 		l.mail.post(c)

@@ -195,8 +195,8 @@ func (d Driver) Status() transport.Status {
 	return d.s.leaveLoop(d.s.link.Shared())
 }
 
-// Look returns what Status does, for a loop that is about to Close the session: it does
-// nothing that is due, and leaves that to Close.
+// Look returns what Status does, for a loop that is about to Close the session, or to go on
+// after an interruption: it does nothing that is due, and leaves that to Close or Status.
 func (d Driver) Look() transport.Status {
 	d.s.mu.Lock()
 	defer d.s.mu.Unlock()
