@@ -104,6 +104,18 @@ func (t *track) read(n int) {
 	}
 }
 
+// ahead is how far the end of the frame at a position is, and how long the next one is.
+func (k *speech) ahead(from int) (rest, next int) {
+	pos := 0
+	for _, size := range k.sizes {
+		if pos > from {
+			return pos - from, size
+		}
+		pos += size
+	}
+	return pos - from, 0
+}
+
 // endsBetween tells whether a frame ends behind one position and not behind another.
 func (k *speech) endsBetween(from, to int) bool {
 	pos := 0

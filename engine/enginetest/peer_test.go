@@ -25,6 +25,7 @@ type peer struct {
 	lazy     float64       // how often it is idle
 	nap      time.Duration // for how long at most
 	urgent   float64       // how often it sends urgent data
+	dawdles  bool          // what it sends ends in the middle of the next frame
 
 	idleUntil time.Time // connects then, or goes on
 	mustMove  bool      // has just been idle
@@ -184,6 +185,10 @@ func (p *peer) read() {
 
 func (p *peer) send() {
 	n := p.track.upTo(p.goal() - p.sent)
+	if p.dawdles {
+		rest, next := p.track.speech.ahead(p.sent)
+		n = min(rest+p.track.upTo(next), p.goal()-p.sent)
+	}
 	if p.track.chance(p.urgent) {
 		p.socket.network.shout(p.socket)
 	}

@@ -265,6 +265,7 @@ func (s *simulation) castClient(addr net.Addr, number int) {
 		s.castSpeech(t, p)
 		if s.deadlines.frame > 0 && t.chance(0.5) {
 			p.lazy, p.nap = 0.5, s.deadlines.frame // it stops in the middle of frames, and goes on
+			p.dawdles = t.chance(0.5)
 		}
 	}
 	p.limit = t.IntN(2 * p.total)
