@@ -265,7 +265,7 @@ func (s *simulation) castClient(addr net.Addr, number int) {
 		s.castSpeech(t, p)
 		if s.deadlines.frame > 0 && t.chance(0.5) {
 			p.lazy, p.nap = 0.5, s.deadlines.frame // it stops in the middle of frames, and goes on
-			p.dawdles = t.chance(0.5)
+			p.dawdles = t.chance(0.5) && !t.plan.turner // there may be more on its wire than frames
 		}
 	}
 	p.limit = t.IntN(2 * p.total)
