@@ -264,7 +264,7 @@ func (s *simulation) castClient(addr net.Addr, number int) {
 	if t.framed() {
 		s.castSpeech(t, p)
 		if s.deadlines.frame > 0 && t.chance(0.5) {
-			p.lazy, p.nap = 0.5, s.deadlines.frame // it stops in the middle of frames, and goes on
+			p.lazy, p.nap = 0.5, s.deadlines.frame      // it stops in the middle of frames, and goes on
 			p.dawdles = t.chance(0.5) && !t.plan.turner // there may be more on its wire than frames
 		}
 	}
