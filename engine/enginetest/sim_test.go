@@ -206,7 +206,7 @@ func (s *simulation) run() {
 		if s.step() || s.passTime() {
 			continue
 		}
-		if s.over() && s.hands.waiting() == nil {
+		if s.over() && (s.hung > 0 || s.hands.waiting() == nil) { // a client's session may wait for a worker that hangs
 			s.letGo()
 			return
 		}
@@ -220,6 +220,9 @@ func (s *simulation) letGo() {
 		w.hangs = false
 	}
 	for !s.failed && (s.step() || s.passTime()) {
+	}
+	if w := s.hands.waiting(); w != nil {
+		s.failf("stuck: %s waits", w)
 	}
 }
 
