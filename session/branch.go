@@ -222,8 +222,8 @@ func (b *branch) enter(m *membership) {
 		return
 	}
 	if old := m.after; old != nil {
-		m.after = nil
 		old.branch.conclude(old)
+		m.after = nil
 	}
 	m.place = int32(len(b.members))
 	b.members = append(b.members, m)
