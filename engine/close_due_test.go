@@ -34,9 +34,9 @@ func (x *lateExecutor) run() {
 }
 
 // newPooledStage has a loop whose workers run when the test says so.
-func newPooledStage(t *testing.T) (*stage, *lateExecutor) {
+func newPooledStage(t *testing.T, opts ...Option) (*stage, *lateExecutor) {
 	x := &lateExecutor{}
-	return newStage(t, WithMode(Pool), WithLoops(1), WithExecutor(x), WithWatchdog(0)), x
+	return newStage(t, append([]Option{WithMode(Pool), WithLoops(1), WithExecutor(x), WithWatchdog(0)}, opts...)...), x
 }
 
 // post leaves a task for s, as another goroutine does.

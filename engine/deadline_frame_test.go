@@ -12,15 +12,18 @@ import (
 // Half a frame comes behind a message after which reading is paused for longer than a frame may
 // take. When reading goes on, workers are late: only after them it can be known that it is half.
 func TestHalfAFrameBehindAPause(t *testing.T) {
-	x := &lateExecutor{}
-	st := newStage(t, WithMode(Pool), WithLoops(1), WithExecutor(x), WithWatchdog(0), WithFrameTimeout(time.Second))
-	w := &watcher{}
+	st, x := newPooledStage(t, WithFrameTimeout(time.Second))
 	var got []string
-	c := st.connect(session.Framed(&pausing{watcher: w, got: &got}, frame.Lines()))
+	w := &watcher{message: func(s *session.Session, f session.Frame) {
+		if got = append(got, string(f.Bytes())); len(got) == 1 {
+			s.PauseRead()
+		}
+	}}
+	c := st.connect(session.Framed(w, frame.Lines()))
 	s := c.session.Load()
 	st.loop.turn()
 	x.run() // OnOpen
-	st.sockets.of(c).input = []byte("pause\nnext\nhalf")
+	st.sockets.of(c).input = []byte("first\nnext\nhalf")
 	st.tell(c, poller.Readable)
 	st.pass(10 * time.Millisecond)
 	x.run()
@@ -43,17 +46,4 @@ func TestHalfAFrameBehindAPause(t *testing.T) {
 	st.pass(time.Minute) // the peer does not send FIN
 	x.run()
 	w.wantReason(t, session.ReasonFrameTimeout)
-}
-
-// pausing pauses after a message that says so.
-type pausing struct {
-	*watcher
-	got *[]string
-}
-
-func (h *pausing) OnMessage(s *session.Session, f session.Frame) {
-	*h.got = append(*h.got, string(f.Bytes()))
-	if string(f.Bytes()) == "pause" {
-		s.PauseRead()
-	}
 }
